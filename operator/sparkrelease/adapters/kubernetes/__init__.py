@@ -1,0 +1,1 @@
+"""The Kubernetes API: releases and their status, evidence, workloads and Events, each behind its port."""

@@ -1,0 +1,1 @@
+"""Traffic providers: one module per routing API, all behind the same port."""

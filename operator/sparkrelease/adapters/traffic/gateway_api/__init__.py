@@ -1,0 +1,8 @@
+"""Traffic by Gateway API routes (HTTPRoute, GRPCRoute): `provider.GatewayAPIProvider`.
+
+Pure parts: weights, rules, marks, patch, owned, status, conflicts, gitops, writes, observe. I/O: door. State: cache.
+"""
+
+from sparkrelease.adapters.traffic.gateway_api.provider import GatewayAPIProvider
+
+__all__ = ["GatewayAPIProvider"]

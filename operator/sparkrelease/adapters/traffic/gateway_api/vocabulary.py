@@ -1,0 +1,55 @@
+"""Names this provider shares with the API server: group, plurals, labels, annotations, field manager."""
+
+from __future__ import annotations
+
+import hashlib
+
+GROUP = "gateway.networking.k8s.io"
+VERSION = "v1"
+PLURALS = {"HTTPRoute": "httproutes", "GRPCRoute": "grpcroutes"}
+
+FIELD_MANAGER = "sparkrelease"
+
+RELEASE = "sparkrelease.dev/release"
+"""Label of an owned route, and annotation of every active route: the release it belongs to."""
+RUN = "sparkrelease.dev/run"
+WEIGHT = "sparkrelease.dev/weight"
+EPOCH = "sparkrelease.dev/epoch"
+ROLLBACK = "sparkrelease.dev/rollback"
+MARKS = (RELEASE, RUN, WEIGHT, EPOCH, ROLLBACK)
+"""Annotations that come with a run and go with it."""
+
+FLUX_OFF = {
+    "kustomize.toolkit.fluxcd.io/reconcile": "disabled",
+    "helm.toolkit.fluxcd.io/driftDetection": "disabled",
+}
+"""Keeps Flux away from a route that is not in Git."""
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+
+TRACKING_LABELS = (
+    "app.kubernetes.io/instance",
+    "argocd.argoproj.io/instance",
+    "kustomize.toolkit.fluxcd.io/name",
+    "kustomize.toolkit.fluxcd.io/namespace",
+    "helm.toolkit.fluxcd.io/name",
+    "helm.toolkit.fluxcd.io/namespace",
+)
+TRACKING_ANNOTATIONS = (
+    "argocd.argoproj.io/tracking-id",
+    "argocd.argoproj.io/installation-id",
+    "kubectl.kubernetes.io/last-applied-configuration",
+    "meta.helm.sh/release-name",
+    "meta.helm.sh/release-namespace",
+)
+"""By these a GitOps tool or kubectl knows an object as its own, and would prune or rewrite it."""
+
+_LABEL_VALUE = 63
+
+
+def label_value(release: str) -> str:
+    """The release's name as a label value; a name too long for one is shortened and told apart by its digest."""
+    if len(release) <= _LABEL_VALUE:
+        return release
+    digest = hashlib.sha256(release.encode()).hexdigest()[:10]
+    return f"{release[: _LABEL_VALUE - 11].rstrip('-.')}-{digest}"

@@ -1,0 +1,142 @@
+"""The operator's own configuration: what only an administrator may say."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from sparkrelease.api.base import SpecModel
+from sparkrelease.api.notifications import NotificationTarget
+from sparkrelease.api.scalars import Name, ObjectName, Query, ShortSpan
+
+
+class RoleLabels(SpecModel):
+    """Labels of a series that tell which release and which side it belongs to."""
+
+    namespace: str = Field(default="namespace", pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", description="Holds the namespace.")
+    service: str = Field(
+        default="service", pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", description="Holds the Service's name."
+    )
+
+
+class ShareCounter(SpecModel):
+    """A counter of requests per Service, from which the measured share is taken."""
+
+    counter: Query = Field(description="Selector of the counter.")
+    labels: RoleLabels = Field(default=RoleLabels(), description="Labels of this counter.")
+    judged: bool = Field(
+        default=False, description="True for a counter of the gateway itself; an application's counter is only shown."
+    )
+    window: ShortSpan = Field(default=timedelta(seconds=30), description="Time over which the share is taken.")
+
+
+class OpenConnections(SpecModel):
+    """A gauge of what is open per Service, which tells after a rollback what canary still holds."""
+
+    gauge: Query = Field(description="Selector of the gauge.")
+    labels: RoleLabels = Field(default=RoleLabels(), description="Labels of this gauge.")
+
+
+class MetricsServer(SpecModel):
+    """One Prometheus-compatible server."""
+
+    url: str = Field(pattern=r"^https?://[^\s]+$", max_length=2048, description="Address of the server.")
+    headers: dict[str, str] = Field(default_factory=dict, description="Headers to send, for example a tenant's.")
+    ca_file: str | None = Field(default=None, description="Certificate authority of the server.")
+    token_file: str | None = Field(default=None, description="File with a bearer token; read again for every query.")
+    timeout: ShortSpan = Field(default=timedelta(seconds=5), description="Longest wait for an answer.")
+    max_bytes: int = Field(default=16_000_000, ge=1000, description="Largest answer read.")
+    max_age: ShortSpan = Field(
+        default=timedelta(minutes=3), description="A newest sample older than this is stale: three scrapes."
+    )
+    lag: ShortSpan = Field(
+        default=timedelta(seconds=1),
+        description="Time after which samples of an instant have been stored: as long as a scrape takes. Exact counts "
+        "are asked for no earlier, so that the same instant answers the same however often it is asked.",
+    )
+    labels: RoleLabels = Field(default=RoleLabels(), description="Labels of series on this server.")
+    share: ShareCounter | None = Field(default=None, description="Counter for the measured share.")
+    alerts: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = Field(
+        default=(), description="Alerting rules that must be loaded, by name, before a run that this server judges."
+    )
+    alertmanager: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s]+$",
+        max_length=2048,
+        description="Address of the Alertmanager in which these alerts must not be silenced; not looked for if absent.",
+    )
+    connections: OpenConnections | None = Field(
+        default=None, description="Gauge of the gateway's open requests and streams, shown after a rollback."
+    )
+
+
+class PreflightConfig(SpecModel):
+    """What items of spec.preflight may reach beyond the release's own namespace, and whose signatures count."""
+
+    hosts: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9.:\[\]-]+$", max_length=260)], ...],
+        Field(max_length=256),
+    ] = Field(
+        default=(),
+        description="Hosts an http item may GET besides Services of its own namespace: a name, `*.name`, an address, "
+        "each with `:port` for another port than 80 and 443.",
+    )
+    ca_file: str | None = Field(default=None, description="Certificate authority of what is asked over https.")
+    max_bytes: int = Field(default=262_144, ge=1000, le=16_000_000, description="Largest body read.")
+    signers: dict[Name, str] = Field(
+        default_factory=dict, description="Files with public keys (PEM), by the names artifacts call them."
+    )
+
+
+class LeaseConfig(SpecModel):
+    """The Lease that decides who writes."""
+
+    namespace: ObjectName = Field(default="sparkrelease-system", description="Namespace of the Lease.")
+    name: ObjectName = Field(default="sparkrelease-operator", description="Name of the Lease.")
+    duration: ShortSpan = Field(
+        default=timedelta(seconds=15), description="A Lease not renewed this long may be taken."
+    )
+    renew: ShortSpan = Field(default=timedelta(seconds=2), description="Pause between renewals.")
+    deadline: ShortSpan = Field(
+        default=timedelta(seconds=10), description="A holder that could not renew this long stops at once."
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.renew < self.deadline < self.duration:
+            raise ValueError("renew must be shorter than deadline, and deadline shorter than duration: two would write")
+        return self
+
+
+class OperatorConfig(SpecModel):
+    """Content of the operator's configuration file."""
+
+    tick: Annotated[ShortSpan, Field(ge=timedelta(milliseconds=250))] = Field(
+        default=timedelta(seconds=5), description="Longest pause between two looks at the metrics of active releases."
+    )
+    namespaces: tuple[ObjectName, ...] = Field(default=(), description="Namespaces to serve; all if empty.")
+    servers: dict[Name, MetricsServer] = Field(default_factory=dict, description="Metrics servers releases may name.")
+    preflight: PreflightConfig = Field(
+        default=PreflightConfig(), description="What items of spec.preflight may reach, and whose signatures count."
+    )
+    notifications: dict[Name, NotificationTarget] = Field(
+        default_factory=dict, description="Targets of notifications that releases may name."
+    )
+    cluster_name: str | None = Field(
+        default=None, max_length=63, description="What this cluster is called in notifications."
+    )
+    lease: LeaseConfig = Field(default=LeaseConfig(), description="The Lease that decides who writes.")
+    http_port: int = Field(
+        default=8080, ge=0, le=65535, description="Port of /healthz, /readyz and /metrics; 0 for none."
+    )
+    concurrent_writes: int = Field(
+        default=16, ge=1, le=256, description="Writes under way at once, rollbacks not counted."
+    )
+    api_timeout: ShortSpan = Field(default=timedelta(seconds=10), description="Longest wait for the API server.")
+    rollback_timeout: ShortSpan = Field(default=timedelta(seconds=3), description="The same for one try of a rollback.")
+    heartbeat: ShortSpan = Field(
+        default=timedelta(minutes=1), description="Longest time an active status goes unwritten."
+    )
+    relist: ShortSpan = Field(default=timedelta(minutes=5), description="Pause between full lists that find ghosts.")

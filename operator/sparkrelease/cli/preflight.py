@@ -1,0 +1,219 @@
+"""`preflight`: what keeps a run from starting, tried from a person's machine, with the operator's own judgement.
+
+Nothing is created. What only the operator can do is skipped, and said to be: a Job is made by it alone, and a Service
+answers inside the cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sparkrelease.adapters.preflight.artifacts import Artifacts
+from sparkrelease.adapters.preflight.gets import Gets
+from sparkrelease.adapters.preflight.hosts import place_of
+from sparkrelease.adapters.prometheus import PrometheusSource
+from sparkrelease.api.config import OperatorConfig, PreflightConfig
+from sparkrelease.api.preflight import PreflightItem
+from sparkrelease.api.reasons import Reason
+from sparkrelease.api.status import Verdict
+from sparkrelease.cli.cluster import Cluster
+from sparkrelease.cli.exits import CliError, ExitCode
+from sparkrelease.cli.manifests import Manifest
+from sparkrelease.cli.options import Format
+from sparkrelease.cli.render.preflight import describe_tried, render_tried
+from sparkrelease.cli.screen import WIDE, print_data, print_text
+from sparkrelease.cli.tried import Result, Tried
+from sparkrelease.decide.facts import Check, Problem
+from sparkrelease.decide.preflight.answers import PreflightAnswer, Unanswered
+from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.engine.checks import Checks
+from sparkrelease.engine.measure import Measurements
+from sparkrelease.ports.api_server import Reply
+from sparkrelease.ports.cluster import ObjectKey
+from sparkrelease.ports.preflight import Subject
+
+ATTEMPT = "by-hand"
+
+
+@dataclass(frozen=True, slots=True)
+class From:
+    """Where this is tried from. `cluster` is why there is none, where there is none; `ask` whether a server is named.
+
+    `hosts_known`: whether the operator's configuration, and with it the list of allowed hosts, was given.
+    """
+
+    cluster: Cluster | str
+    config: OperatorConfig
+    ask: bool
+    hosts_known: bool
+
+
+class _Reads:
+    """The ApiServer of a person: reads alone, with that person's rights."""
+
+    def __init__(self, cluster: Cluster | str) -> None:
+        self._cluster = cluster
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        **_: object,
+    ) -> Reply:
+        """See ApiServer; everything but a read is refused."""
+        if isinstance(self._cluster, str):
+            return Reply(0, {}, Problem(Reason.API_SERVER_UNREACHABLE, self._cluster))
+        if method != "GET":
+            return Reply(0, {}, Problem(Reason.FORBIDDEN, "nothing is written from here"))
+        try:
+            return await asyncio.to_thread(self._cluster.get, path, query)
+        except CliError as error:
+            return Reply(0, {}, Problem(Reason.API_SERVER_UNREACHABLE, str(error)))
+
+
+class _FromHere:
+    """A PreflightRunner that does what can be done from here, and remembers what it skipped, and why."""
+
+    def __init__(self, here: From) -> None:
+        api = _Reads(here.cluster)
+        self._here = here
+        self._artifacts = Artifacts(api, here.config.preflight)
+        self._gets = Gets(api, here.config.preflight)
+        self._anywhere = api
+        self.skipped: dict[str, str] = {}
+
+    async def run(self, subject: Subject, item: PreflightItem) -> PreflightAnswer:
+        """See PreflightRunner."""
+        if item.job is not None:
+            return self._skip(item, "a Job would be created; the operator does that")
+        if item.http is not None:
+            return await self._get(subject, item)
+        if isinstance(self._here.cluster, str):
+            return self._skip(item, f"needs the cluster: {self._here.cluster}")
+        return await self._artifacts.read(subject, item)
+
+    async def clean(self, subject: Subject, items: Sequence[PreflightItem]) -> None:
+        """See PreflightRunner; nothing was made."""
+
+    async def _get(self, subject: Subject, item: PreflightItem) -> PreflightAnswer:
+        url = item.http or ""
+        place = place_of(url, subject.namespace, self._here.config.preflight.hosts)
+        if not isinstance(place, str) and place.service is not None:
+            return self._skip(item, f"Service {place.service} answers inside the cluster")
+        if isinstance(place, str) and not self._here.hosts_known:
+            # Nobody said which hosts are allowed there; from here a person may ask what a browser may.
+            host = place_host(url)
+            own = PreflightConfig(hosts=(host,)) if host else PreflightConfig()
+            return await Gets(self._anywhere, own).get(subject.namespace, url)
+        return await self._gets.get(subject.namespace, url)
+
+    def _skip(self, item: PreflightItem, why: str) -> Unanswered:
+        self.skipped[item.name] = why
+        return Unanswered(Verdict.ERROR, why)
+
+
+def place_host(url: str) -> str:
+    """Host and port of a URL as an entry of an allow-list; empty when there is none."""
+    return url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2].lower()
+
+
+# ---------------------------------------------------------------- trying
+
+
+def try_preflight(target: Manifest, here: From) -> list[Tried]:
+    """Everything that can be tried from here, in the order a person reads it: what is built in, then the items."""
+    return asyncio.run(_try(target, here))
+
+
+async def _try(target: Manifest, here: From) -> list[Tried]:
+    key, spec = ObjectKey(target.namespace, target.name), target.spec
+    source = PrometheusSource(here.config.servers)
+    runner = _FromHere(here)
+    lines: list[Tried] = []
+    try:
+        if here.ask:
+            measuring = Measurements(source, here.config)
+            findings = await measuring.preflight(key, spec, datetime.now(UTC))
+            told = [
+                Tried(f.check, "built in", Result.FAIL if f.fatal else Result.WARN, f.problem.message) for f in findings
+            ]
+            text = "every query that a rule reads is answered and matches series"
+            lines += told or [Tried("metrics", "built in", Result.PASS, text)]
+        else:
+            text = "say which server with --prometheus URL or --config FILE"
+            lines.append(Tried("metrics", "built in", Result.SKIP, text))
+            runner.skipped |= {item.name: text for item in spec.preflight if item.promql is not None}
+        lines += await _services(target, here)
+        lines.append(Tried("route", "built in", Result.SKIP, "the operator tries a write of it (dry run)"))
+        tried = spec.model_copy(
+            update={"preflight": tuple(item for item in spec.preflight if item.name not in runner.skipped)}
+        )
+        done = {
+            check.name: check for check in await _items(Checks(runner, source, here.config.servers, _now), key, tried)
+        }
+        lines += [_line(item, done.get(item.name), runner.skipped.get(item.name)) for item in spec.preflight]
+    finally:
+        source.close()
+    return lines
+
+
+async def _items(checks: Checks, key: ObjectKey, spec: ResolvedSpec) -> tuple[Check, ...]:
+    if not spec.preflight:
+        return ()
+    ended = asyncio.Event()
+    checks.wake = lambda _: ended.set()
+    while True:
+        ended.clear()
+        found = await checks.look(key, "", spec, ATTEMPT)
+        if all(check.verdict is not None for check in found):
+            return found
+        await ended.wait()
+
+
+async def _services(target: Manifest, here: From) -> list[Tried]:
+    """Whether both Services are there, as far as this person may see them."""
+    if isinstance(here.cluster, str):
+        return [Tried("services", "built in", Result.SKIP, f"needs the cluster: {here.cluster}")]
+    lines = []
+    for side in (target.spec.traffic.stable, target.spec.traffic.canary):
+        path = f"/api/v1/namespaces/{target.namespace}/services/{side.service}"
+        reply = await _Reads(here.cluster).request("GET", path)
+        if reply.problem is None:
+            lines.append(Tried(f"service {side.service}", "built in", Result.PASS, "there"))
+        elif reply.not_found:
+            text = f"does not exist in namespace {target.namespace}"
+            lines.append(Tried(f"service {side.service}", "built in", Result.FAIL, text))
+        else:
+            lines.append(Tried(f"service {side.service}", "built in", Result.SKIP, reply.problem.message))
+    return lines
+
+
+def _line(item: PreflightItem, check: Check | None, skipped: str | None) -> Tried:
+    if skipped is not None or check is None:
+        return Tried(item.name, item.asks, Result.SKIP, skipped or "not tried")
+    if check.verdict is Verdict.PASS:
+        return Tried(item.name, item.asks, Result.PASS, check.message)
+    return Tried(item.name, item.asks, Result.WARN if item.optional else Result.FAIL, check.message)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+# ---------------------------------------------------------------- printing
+
+
+def show_preflight(target: Manifest, here: From, form: Format) -> ExitCode:
+    """Prints a line for everything tried; BAD when something that is required failed."""
+    lines = try_preflight(target, here)
+    name = f"{target.namespace}/{target.name} {target.spec.version}"
+    if form is Format.TEXT:
+        print_text(render_tried(name, lines), piped_width=WIDE)
+    else:
+        print_data(describe_tried(name, lines), form)
+    return ExitCode.BAD if any(line.result is Result.FAIL for line in lines) else ExitCode.FINE

@@ -1,0 +1,159 @@
+"""Small charts as SVG: a frame with axes, lines, bands and marks. The same input gives the same bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from xml.etree import ElementTree as ET
+
+INK, FAINT, PAPER = "#1f2933", "#9aa5b1", "#ffffff"
+GRID = "#e4e7eb"
+BANDS = ("#f5f7fa", "#e9eef3")
+GREEN, BLUE, AMBER, RED, VIOLET = "#2f855a", "#2b6cb0", "#b7791f", "#c53030", "#6b46c1"
+
+_FONT = 'ui-sans-serif, system-ui, "DejaVu Sans", Helvetica, Arial, sans-serif'
+_TICKS = 5
+_GAP = 14
+"""Pixels between an axis and what is written beside it."""
+
+
+class Drawing:
+    """A picture of a fixed size, in pixels."""
+
+    def __init__(self, width: int, height: int, title: str) -> None:
+        size = {"width": str(width), "height": str(height), "viewBox": f"0 0 {width} {height}"}
+        self._root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size, "font-family": _FONT})
+        ET.SubElement(self._root, "title").text = _clean(title)
+        self.shape("rect", x=0, y=0, width=width, height=height, fill=PAPER)
+
+    def shape(self, tag: str, **attributes: float | str) -> ET.Element:
+        """Any element; numbers are written with two decimals, `_` in names as `-`."""
+        return ET.SubElement(self._root, tag, {_name(name): _number(value) for name, value in attributes.items()})
+
+    def write(self, x: float, y: float, text: str, **attributes: float | str) -> None:
+        """Text whose baseline begins there."""
+        style: dict[str, float | str] = {"fill": INK, "font_size": 12}
+        self.shape("text", x=x, y=y, **(style | attributes)).text = _clean(text)
+
+    def text(self) -> str:
+        """The picture as a document."""
+        ET.indent(self._root, "")
+        return ET.tostring(self._root, encoding="unicode") + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Values from `low` to `high`, which are drawn from `begin` to `end` (pixels); logarithmic when told so."""
+
+    low: float
+    high: float
+    begin: float
+    end: float
+    log: bool = False
+
+    def at(self, value: float) -> float:
+        """Pixel of a value; values outside are drawn at the edge."""
+        inside = min(max(value, self.low), self.high)
+        low, high, here = (math.log(v) if self.log else v for v in (self.low, self.high, inside))
+        return self.begin + (self.end - self.begin) * (here - low) / (high - low if high > low else 1.0)
+
+    def ticks(self) -> list[float]:
+        """Round values along the axis."""
+        if self.log:
+            first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
+            return [10.0**power for power in range(first, last + 1)]
+        rough = (self.high - self.low) / _TICKS
+        if rough <= 0:
+            return [self.low]
+        size = 10 ** math.floor(math.log10(rough))
+        step = next(size * m for m in (1, 2, 2.5, 5, 10) if size * m >= rough * (1 - 1e-9))
+        first = math.ceil(self.low / step - 1e-9)
+        return [k * step for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+
+class Panel:
+    """A frame in a drawing, with values along two axes."""
+
+    def __init__(self, drawing: Drawing, x: Axis, y: Axis) -> None:
+        self.drawing, self.x, self.y = drawing, x, y
+
+    def frame(self, *, x_unit: str = "", y_unit: str = "", x_ticks: Sequence[float] | None = None) -> None:
+        """Axes, grid lines and their values."""
+        d = self.drawing
+        for value in self.y.ticks():
+            y = self.y.at(value)
+            d.shape("line", x1=self.x.begin, x2=self.x.end, y1=y, y2=y, stroke=GRID)
+            d.write(self.x.begin - 6, y + 4, f"{value:g}{y_unit}", text_anchor="end", fill=FAINT, font_size=11)
+        for value in self.x.ticks() if x_ticks is None else x_ticks:
+            x, text = self.x.at(value), f"{value:g}{x_unit}"
+            d.write(x, self.y.begin + _GAP, text, text_anchor="middle", fill=FAINT, font_size=11)
+        d.shape("line", x1=self.x.begin, x2=self.x.end, y1=self.y.begin, y2=self.y.begin, stroke=FAINT)
+
+    def band(self, low: float, high: float, colour: str, label: str = "", *, opacity: float = 1.0) -> None:
+        """A stretch of the x axis, over the whole height; the label stands at its top if it has room."""
+        begin, end = self.x.at(low), self.x.at(high)
+        top, height = self.y.end, self.y.begin - self.y.end
+        self.drawing.shape("rect", x=begin, y=top, width=end - begin, height=height, fill=colour, fill_opacity=opacity)
+        if label and end - begin > 6 * len(label):
+            middle = (begin + end) / 2
+            self.drawing.write(middle, top + 12, label, text_anchor="middle", fill=FAINT, font_size=11)
+
+    def line(self, points: Iterable[tuple[float, float]], colour: str, *, stairs: bool = False, dash: str = "") -> None:
+        """A line through points; with `stairs` each value holds until the next point."""
+        path: list[str] = []
+        last = 0.0
+        for x, y in points:
+            px, py = self.x.at(x), self.y.at(y)
+            if stairs and path:
+                path.append(f"L{px:.1f} {last:.1f}")
+            path.append(f"{'L' if path else 'M'}{px:.1f} {py:.1f}")
+            last = py
+        if path:
+            more = {"stroke_dasharray": dash} if dash else {}
+            self.drawing.shape("path", d="".join(path), fill="none", stroke=colour, stroke_width=1.8, **more)
+
+    def mark(self, x: float, colour: str, label: str = "") -> None:
+        """A moment: a line from bottom to top."""
+        at = self.x.at(x)
+        self.drawing.shape(
+            "line",
+            x1=at,
+            x2=at,
+            y1=self.y.begin,
+            y2=self.y.end,
+            stroke=colour,
+            stroke_width=1.5,
+            stroke_dasharray="4 3",
+        )
+        if label:
+            right = at < (self.x.begin + self.x.end) / 2
+            anchor = "start" if right else "end"
+            height = 0.35 * self.y.end + 0.65 * self.y.begin
+            self.drawing.write(at + (5 if right else -5), height, label, fill=colour, text_anchor=anchor)
+
+    def dots(self, points: Iterable[tuple[float, float]], colour: str) -> None:
+        """A dot at each point."""
+        for x, y in points:
+            self.drawing.shape("circle", cx=self.x.at(x), cy=self.y.at(y), r=2.6, fill=colour)
+
+
+def legend(drawing: Drawing, x: float, y: float, entries: Sequence[tuple[str, str]]) -> None:
+    """Names of lines with their colours, side by side."""
+    for label, colour in entries:
+        drawing.shape("line", x1=x, x2=x + 18, y1=y - 4, y2=y - 4, stroke=colour, stroke_width=2.5)
+        drawing.write(x + 23, y, label, font_size=11)
+        x += 40 + 6.4 * len(label)
+
+
+def _number(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _name(name: str) -> str:
+    return name if name == "viewBox" else name.replace("_", "-")
+
+
+def _clean(text: str) -> str:
+    """Without characters that XML does not know."""
+    return "".join(c if c.isprintable() else " " for c in text)

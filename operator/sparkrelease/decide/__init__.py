@@ -1,0 +1,1 @@
+"""What should happen: pure functions from facts to a plan, without I/O, clock, chance or logging."""

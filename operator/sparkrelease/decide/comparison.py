@@ -1,0 +1,192 @@
+"""The comparison of canary with stable, and legs of kind sequential: what their tests say, and the sentence for it.
+
+The tests themselves are in `stats.eprocess`, what they count in `counting`. Nothing here is written while no window
+ends; a crash loses at most what no status write has kept, and those windows are asked for again, because the end of
+the last one counted is kept together with what was counted.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sparkrelease.api.comparison import Comparison, ComparisonTest
+from sparkrelease.api.reasons import Reason
+from sparkrelease.api.status import RuleVerdict, TestState, Verdict
+from sparkrelease.api.triggers import Leg, Trigger
+from sparkrelease.decide.counting import Counted, Setting, Shown, Test, advance, look
+from sparkrelease.decide.draft import Draft
+from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.decide.rules import Judgement
+from sparkrelease.decide.stats.packing import Seen
+from sparkrelease.decide.verdicts import remember, said
+
+KIND = "comparison"
+
+MARGIN = 1.25
+"""How many times worse canary may be where nothing is said."""
+
+_PARTS = {False: 3, True: 1}
+"""Parts of the alpha by whether a test counts slow events: of those there are many, so its share costs it less time."""
+
+_ALPHA = 0.01
+"""Of a sequential leg that names none."""
+
+_REQUESTS_PER_EVENT = 30
+"""Canary requests per event of minEvents before a test that found nothing is a pass: by then, had a tenth of them
+failed, enough bad events would have been seen with 99 %."""
+
+_VOID_FOR_LONG = 4
+"""Void windows in a row after which the test says that it has no data; one alone is a pod that was replaced."""
+
+
+def rule_name(metric: str) -> str:
+    """Name of the comparison's verdict on a metric."""
+    return f"{KIND}/{metric}"
+
+
+def compare(d: Draft) -> RuleVerdict | None:
+    """Counts new windows for every test of the comparison and says what it shows; answers a verdict that is Fail.
+
+    Puts the tests' states and verdicts into the status, and leaves both alone while no window has ended.
+    """
+    comparison = d.spec.comparison
+    if comparison is None or not comparison.tests or d.run is None:
+        return None
+    before = {v.rule: v for v in d.status.verdicts if v.kind == KIND}
+    verdicts = [_compare(d, comparison, item, before.get(rule_name(item.metric))) for item in comparison.tests]
+    if any(before.get(v.rule) is not v for v in verdicts):
+        remember(d, verdicts)
+    return next((v for v in verdicts if v.verdict is Verdict.FAIL), None)
+
+
+def _compare(d: Draft, comparison: Comparison, item: ComparisonTest, old: RuleVerdict | None) -> RuleVerdict:
+    known = _known(d, item.metric)
+    windows = d.facts.windows.get(item.metric)
+    if old is not None and (not windows or (known and known.counted_until and windows[-1].end <= known.counted_until)):
+        return old
+    metric = d.spec.metric(item.metric)
+    limit = 1 / alpha_of(d.spec, comparison, item)
+    wanted = _wanted(d.spec, item.metric)
+    test = Test(item.metric, metric, item.margin or MARGIN, limit, item.min_events, wanted)
+    judgement = _judge(test, _counted(d, test, known), f"{metric.name}: ", " -> rollback")
+    return said(rule_name(item.metric), KIND, judgement, None, old)
+
+
+def sequential(d: Draft, trigger: Trigger, index: int, leg: Leg) -> Judgement:
+    """What a sequential leg shows: Fail once canary is worse than margin times stable, by a test of its own alpha."""
+    metric = d.spec.metric(leg.metric)
+    test = Test(
+        name=f"{trigger.name}/{index}",
+        metric=metric,
+        margin=leg.margin or MARGIN,
+        limit=1 / (leg.alpha or _ALPHA),
+        min_events=leg.min_events,
+        wanted=_wanted(d.spec, metric.name),
+    )
+    return _judge(test, _counted(d, test, _known(d, test.name)), f"{trigger.name}: {metric.name}: ", "")
+
+
+def alpha_of(spec: ResolvedSpec, comparison: Comparison, item: ComparisonTest) -> float:
+    """A test's part of the comparison's alpha: the parts add up to it."""
+    parts = {test.metric: _PARTS[spec.metric(test.metric).buckets is not None] for test in comparison.tests}
+    return comparison.alpha * parts[item.metric] / sum(parts.values())
+
+
+def _wanted(spec: ResolvedSpec, metric: str) -> tuple[float, ...]:
+    """Edges that rules of this metric look at."""
+    limits = [t.max for t in spec.thresholds if t.metric == metric]
+    limits += [leg.value for t in spec.triggers for leg in t.all if leg.metric == metric]
+    return tuple(sorted({limit for limit in limits if limit is not None and limit > 0}))
+
+
+def _known(d: Draft, name: str) -> TestState | None:
+    """The test's state; None when it is of another run, or has counted nothing."""
+    run = d.run
+    known = next((state for state in d.status.tests if state.metric == name), None)
+    if run is None or known is None or known.counted_until is None or known.counted_until <= run.started_at:
+        return None
+    return known
+
+
+def _counted(d: Draft, test: Test, known: TestState | None) -> Counted | None:
+    """The test with all windows counted, put into the status where there was a new one."""
+    run, stage = d.run, d.status.stage
+    windows = d.facts.windows.get(test.metric.name, ())
+    found = None
+    if run is not None and stage is not None and windows:
+        spread = next((b.spread for b in d.status.baselines if b.metric == test.metric.name), 0.0)
+        rose, warm = d.status.weight.changed_at, _warm_until(d)
+        by = Setting(run.started_at, stage.entered_at, len(d.spec.stages), rose, warm, max(spread, 0.0))
+        found = advance(test, known, windows, by)
+    if found is None:
+        return look(test, known, len(d.spec.stages)) if known is not None else None
+    names = [state.metric for state in d.status.tests]
+    place = names.index(test.name) if test.name in names else len(names)
+    d.put(tests=(*d.status.tests[:place], found.kept, *d.status.tests[place + 1 :]))
+    return found
+
+
+def _warm_until(d: Draft) -> datetime | None:
+    changed = d.status.weight.changed_at
+    warmup = (d.spec.comparison or Comparison()).warmup
+    return changed + warmup if changed is not None and warmup else None
+
+
+# ---------------------------------------------------------------- what people read
+
+
+def _judge(test: Test, counted: Counted | None, begin: str, end: str) -> Judgement:
+    if counted is None:
+        return _waits(Reason.INSUFFICIENT_TRAFFIC, f"{begin}no window has been counted yet")
+    known, state, seen = counted.kept, counted.state, counted.shown
+    if seen is None:
+        return _waits(Reason.WARMING_UP, f"{begin}too few stable events yet to choose the edges compared")
+    facts = f"{begin}{_sides(test, seen)}"
+    value = f"{_percent(seen.canary_bad, seen.canary)} vs {_percent(seen.stable_bad, seen.stable)}"
+    if known.e >= test.limit:
+        text = f"{facts}; worse than {test.margin:g}x stable, anytime p={min(1.0, 1 / known.e):.1g}{end}"
+        return Judgement(Verdict.FAIL, Reason.WORSE_THAN_STABLE, value, text)
+    if state.last is Seen.VOID and (state.in_a_row >= _VOID_FOR_LONG or not known.windows):
+        text = f"{facts}; the last {state.in_a_row} windows are void"
+        return Judgement(Verdict.NO_DATA, Reason.WINDOW_VOID, value, text)
+    if state.last is Seen.WARMING and not known.windows:
+        return _waits(Reason.WARMING_UP, f"{begin}the weight has just risen")
+    least = _REQUESTS_PER_EVENT * test.min_events
+    if sum(state.requests[::2]) < least:
+        return Judgement(
+            Verdict.INCONCLUSIVE, Reason.INSUFFICIENT_TRAFFIC, value, f"{facts}; fewer than {least} canary events"
+        )
+    rests = "; rests, because one role gets no requests" if state.last is Seen.RESTED else ""
+    text = f"{facts}; {_estimate(known)}not worse than {test.margin:g}x stable as far as is known{rests}"
+    return Judgement(Verdict.PASS, Reason.NOT_WORSE, value, text)
+
+
+def _waits(reason: Reason, text: str) -> Judgement:
+    return Judgement(Verdict.INCONCLUSIVE, reason, str(reason), text)
+
+
+def _sides(test: Test, seen: Shown) -> str:
+    """`canary 2.1% (11/524) vs stable 0.10% (52/51876)`."""
+    canary = f"canary {_percent(seen.canary_bad, seen.canary)} ({seen.canary_bad:.0f}/{seen.canary:.0f})"
+    stable = f"stable {_percent(seen.stable_bad, seen.stable)} ({seen.stable_bad:.0f}/{seen.stable:.0f})"
+    slower = f" slower than {seen.edge:.4g}{test.metric.unit or ''}" if test.metric.buckets else ""
+    return f"{canary} vs {stable}{slower}"
+
+
+def _percent(bad: float, total: float) -> str:
+    """Two digits that count: `2.1%`, `0.10%`, `35%`."""
+    if bad <= 0 or total <= 0:
+        return "0%"
+    percent = 100 * bad / total
+    return f"{percent:.0f}%" if percent >= 9.95 else f"{percent:#.2g}%"  # noqa: PLR2004 - rounds to two digits
+
+
+def _estimate(known: TestState) -> str:
+    """`1.1x stable (0.6x to 2.4x), `, as far as it is known."""
+    if known.ratio is None:
+        return ""
+    ratio = f"{known.ratio:.2g}x stable"
+    if known.low is None:
+        return f"{ratio}, " if known.high is None else f"{ratio} (up to {known.high:.2g}x), "
+    above = f"at least {known.low:.2g}x" if known.high is None else f"{known.low:.2g}x to {known.high:.2g}x"
+    return f"{ratio} ({above}), "

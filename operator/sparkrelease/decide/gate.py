@@ -1,0 +1,111 @@
+"""The gate at the end of a stage: every threshold, judged over the whole stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from sparkrelease.api.metrics import Threshold
+from sparkrelease.api.reasons import Reason
+from sparkrelease.api.status import RuleVerdict, StageStatus, Verdict
+from sparkrelease.decide.answers import reading_of
+from sparkrelease.decide.basis import reading_data
+from sparkrelease.decide.draft import Draft
+from sparkrelease.decide.facts import Missing, Role
+from sparkrelease.decide.sharedgate import since_when, suffers
+from sparkrelease.decide.thresholds import judge_threshold
+from sparkrelease.decide.verdicts import remember, said
+
+_WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
+
+
+def worst(verdicts: tuple[RuleVerdict, ...]) -> Verdict | None:
+    """The worst verdict; None when no rule has spoken."""
+    said_so = {v.verdict for v in verdicts}
+    return next((v for v in _WORST_FIRST if v in said_so), None)
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """The gate's verdict, the sentence of the rule that decided it, and what it was based on (for evidence)."""
+
+    verdict: Verdict
+    message: str
+    data: dict[str, object]
+    shared: bool = False
+    """Whether stable fails every threshold that canary fails."""
+
+
+def ask_gate(d: Draft, stage: StageStatus, length: timedelta) -> GateResult | None:
+    """Judges the gate, or asks for what it needs (None). A release without thresholds passes by its triggers alone.
+
+    A gate that passed and then waited for a signature is judged once more, over the last `length` (the stage's
+    duration), and stays passed where that is too little to say.
+    """
+    if not d.spec.gate_thresholds:
+        return GateResult(Verdict.PASS, "no thresholds are declared", {})
+    if d.facts.gate is None:
+        over = d.now - (stage.started_at or d.now)
+        d.wants = replace(d.wants, gate_over=over if stage.passed_at is None else min(over, length))
+        return None
+    result = _judge(d)
+    if stage.passed_at is not None and result.verdict is Verdict.INCONCLUSIVE:
+        return replace(result, verdict=Verdict.PASS, message=f"it passed before; too little since ({result.message})")
+    return result
+
+
+def count_gate(d: Draft) -> None:
+    """Says how many thresholds pass now, by the readings of this round alone: no query is made for it.
+
+    A glance for people, without the least number of requests that the gate asks for; the gate judges the whole stage.
+    """
+    passing = 0
+    for threshold in d.spec.gate_thresholds:
+        reading = reading_of(d.facts, threshold.metric, Role.CANARY, d.now)
+        if reading is not None:
+            metric, baseline = d.spec.metric(threshold.metric), baseline_of(d, threshold.metric)
+            passing += judge_threshold(threshold, metric, reading, baseline, least=1).verdict is Verdict.PASS
+    _say_gate(d, passing)
+
+
+def _say_gate(d: Draft, passing: int) -> None:
+    text = f"{passing}/{len(d.spec.gate_thresholds)}" if d.spec.gate_thresholds else ""
+    if d.status.gate_text != text:
+        d.put(gate_text=text)
+
+
+def baseline_of(d: Draft, metric: str) -> float | None:
+    """What the metric was before the run, frozen; None when that is not known."""
+    return next((b.value for b in d.status.baselines if b.metric == metric), None)
+
+
+def _judge_one(d: Draft, threshold: Threshold, old: RuleVerdict | None) -> RuleVerdict:
+    """What a threshold says, and since when stable fails it as well."""
+    facts = (d.facts.gate or {}).get(threshold.name)
+    reading = facts.canary if facts else Missing(Reason.NO_DATA, "not answered")
+    metric, baseline = d.spec.metric(threshold.metric), baseline_of(d, threshold.metric)
+    judgement = judge_threshold(threshold, metric, reading, baseline)
+    suffering = judgement.verdict is Verdict.FAIL and suffers(d.spec, threshold, facts, baseline)
+    since = since_when(old, judgement.verdict, d.now, suffering=suffering)
+    return said(threshold.name, "threshold", judgement, None, old, shared_since=since)
+
+
+def _judge(d: Draft) -> GateResult:
+    before = {v.rule: v for v in d.status.verdicts if v.kind == "threshold"}
+    verdicts = [_judge_one(d, threshold, before.get(threshold.name)) for threshold in d.spec.gate_thresholds]
+    remember(d, verdicts)
+    _say_gate(d, sum(v.verdict is Verdict.PASS for v in verdicts))
+    verdict = worst(tuple(verdicts)) or Verdict.INCONCLUSIVE
+    deciding = [v.message for v in verdicts if v.verdict is verdict]
+    message = f"{len(verdicts)} of {len(verdicts)} thresholds pass" if verdict is Verdict.PASS else "; ".join(deciding)
+    readings = {name: reading_data(facts) for name, facts in (d.facts.gate or {}).items()}
+    data = {"readings": readings, "verdicts": {v.rule: v.verdict.value for v in verdicts}}
+    return GateResult(verdict, message, data, shared=_is_shared(d, verdicts))
+
+
+def _is_shared(d: Draft, verdicts: list[RuleVerdict]) -> bool:
+    facts = d.facts.gate or {}
+    failed = {v.rule for v in verdicts if v.verdict is Verdict.FAIL}
+    return bool(failed) and all(
+        suffers(d.spec, t, facts.get(t.name), baseline_of(d, t.metric)) for t in d.spec.thresholds if t.name in failed
+    )

@@ -1,0 +1,139 @@
+"""The go/no-go: a run that started, and is given its first weight only when everything is signed and checked again."""
+
+from __future__ import annotations
+
+from sparkrelease.api.conditions import ConditionType
+from sparkrelease.api.reasons import Reason
+from sparkrelease.api.status import Next, Outcome, Phase
+from sparkrelease.decide.approvals import Ballot, Tally, wanted_before
+from sparkrelease.decide.atrest import say_begun, say_preflight_failed
+from sparkrelease.decide.draft import Draft, same_weight
+from sparkrelease.decide.facts import Approval, Problem, Route
+from sparkrelease.decide.plan import Wants
+from sparkrelease.decide.runs import baseline_data, end_run, look_again, refuse_version
+from sparkrelease.decide.signing import approval_data, ballot, no_go_text, signature_data, wait_for_go
+from sparkrelease.decide.stages import enter_stage
+
+
+def mind_go(d: Draft) -> None:
+    """One round of a run before its first weight.
+
+    Hours may lie between the start and the last signature: pods, route and checks are looked at again, and what the run
+    is compared with is taken anew.
+    """
+    run = d.run
+    if run is None:
+        return
+    d.finalizer = False
+    _see_weight(d)
+    votes = ballot(d)
+    if votes.no_go is not None:
+        _end_blocked(d, votes, votes.no_go)
+        return
+    wanted = wanted_before(d.spec, 0)
+    tally = votes.of(wanted)
+    unreadable = d.facts.approvals_problem if wanted else None
+    if unreadable is not None or not tally.complete:
+        wait_for_go(d, tally, unreadable)
+        return
+    d.wake_at = tally.expires_at
+    stable = d.facts.stable
+    if stable.rolled_out and stable.fingerprint == run.canary_fingerprint:
+        text = "stable runs what canary runs"
+        end_run(d, Outcome.CANCELLED, Reason.CANCELLED, text)
+        d.stand(Phase.PENDING, "False", Reason.CANCELLED, text, reconciling=True)
+        d.wake_at = d.now
+        return
+    obstacle = _obstacle(d)
+    if obstacle is not None:
+        _say_signed(d, obstacle)
+    elif _checked(d):
+        _go(d, tally)
+
+
+def _see_weight(d: Draft) -> None:
+    seen, weight = d.facts.route.canary_weight, d.status.weight
+    if not same_weight(weight.observed, seen):
+        d.put(weight=weight.model_copy(update={"observed": seen}))
+
+
+def _obstacle(d: Draft) -> Problem | None:
+    """What keeps a signed run from its first weight; the first cause wins."""
+    facts = d.facts
+    if d.run is not None and d.run.regressed:
+        text = "the state came back older than what was known; resume or roll back by command"
+        return Problem(Reason.STATE_REGRESSED, text)
+    for problem in (facts.frozen_problem, facts.evidence_problem):
+        if problem is not None:
+            return problem
+    if d.paused:
+        return Problem(Reason.PAUSED, "a paused release gives no weight")
+    for side, unready in ((facts.stable, Reason.STABLE_NOT_READY), (facts.canary, Reason.CANARY_NOT_READY)):
+        if side.problem is not None:
+            return side.problem
+        if not side.rolled_out:
+            return Problem(unready, f"{side.ready} ready and {side.not_ready} unready endpoints")
+    return _route_obstacle(facts.route)
+
+
+def _route_obstacle(route: Route) -> Problem | None:
+    if route.problem is not None:
+        return route.problem
+    if not route.exists:
+        return Problem(Reason.ROUTE_NOT_FOUND, "the route does not exist")
+    if not same_weight(route.canary_weight, 0):
+        text = f"the route gives canary {route.canary_weight} %; set it to 0 so that all traffic is on stable"
+        return Problem(Reason.TRAFFIC_NOT_ON_STABLE, text)
+    return None
+
+
+def _say_signed(d: Draft, problem: Problem) -> None:
+    """Everything is signed, and something else keeps traffic where it is."""
+    text = f"signed; {problem.message}"
+    d.put(next=Next(what="first weight"))
+    d.condition(ConditionType.PROGRESSING, "False", problem.reason, text)
+    d.stand(Phase.PENDING, "False", problem.reason, text, reconciling=True)
+
+
+def _checked(d: Draft) -> bool:
+    """Makes the checks before the first weight again; False while they are made, or when one failed."""
+    findings = d.facts.preflight
+    if findings is None:
+        d.wants = Wants(preflight=True)
+        d.wake_at = d.now + d.facts.tick
+        if d.before.phase is not Phase.BLOCKED:
+            _say_checking(d)
+        return False
+    fatal = [finding for finding in findings if finding.fatal]
+    if fatal:
+        say_preflight_failed(d, fatal)
+    return not fatal
+
+
+def _say_checking(d: Draft) -> None:
+    text = "signed; checks before any traffic moves"
+    d.condition(ConditionType.PROGRESSING, "True", Reason.PREFLIGHT_RUNNING, text)
+    d.stand(Phase.PREFLIGHT, "False", Reason.PREFLIGHT_RUNNING, text, reconciling=True)
+
+
+def _go(d: Draft, tally: Tally) -> None:
+    look_again(d)
+    run = d.status.run
+    text = f"GO by {', '.join(tally.signers)}: {tally.text} signed"
+    again = {"baselines": baseline_data(d), "capacityFloor": run.capacity_floor if run is not None else 0}
+    d.entry(Reason.APPROVED, text, {**signature_data(tally), **again})
+    d.event(Reason.APPROVED, text)
+    enter_stage(d, 0)
+    say_begun(d)
+
+
+def _end_blocked(d: Draft, votes: Ballot, refusal: Approval) -> None:
+    """A NO-GO before any weight: the run is over, and its version is refused like one that was rolled back."""
+    text = f"{no_go_text(refusal)}; nothing was shifted"
+    signed = votes.of(wanted_before(d.spec, 0))
+    refuse_version(d)
+    data = {**signature_data(signed), "noGo": approval_data(refusal)}
+    end_run(d, Outcome.BLOCKED, Reason.NO_GO, text, data)
+    hint = f"{text}; give a new version, or retry by command"
+    d.condition(ConditionType.PROGRESSING, "False", Reason.NO_GO, hint)
+    d.stand(Phase.BLOCKED, "False", Reason.NO_GO, hint, stalled=True)

@@ -1,0 +1,119 @@
+"""Leaks: the values of some pod rise by more than a slope, and not by chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from sparkrelease.api.base import format_duration
+from sparkrelease.api.reasons import Reason
+from sparkrelease.api.status import Verdict
+from sparkrelease.api.triggers import Leg, Reset
+from sparkrelease.decide.facts import Missing, Track
+from sparkrelease.decide.legs.sight import Sight
+from sparkrelease.decide.rules import Judgement
+from sparkrelease.decide.same import Same
+from sparkrelease.decide.stats.trend import mann_kendall, theil_sen
+
+P_BELOW = 0.01
+"""How likely chance may be, where nothing is said."""
+
+_LEAST_PART = 2
+"""A history is judged once it covers half of the time looked back."""
+
+_MEMORY = 4096
+
+Points = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """How one track moves: its slope a minute in the metric's unit, and how likely chance alone would rise so."""
+
+    name: str
+    slope: float
+    p: float
+
+
+def trend(sight: Sight) -> Judgement:
+    """Fail when one pod's values rise by more than the slope, beyond chance, and enough faster than stable's.
+
+    The pod that rises fastest decides. A value that falls is no restart: gauges fall.
+    """
+    leg = sight.leg
+    found = sight.history()
+    if isinstance(found, Missing):
+        return sight.nothing(found)
+    at = sight.d.facts.history[leg.metric].at
+    rises = _rises(leg, found, at)
+    if not rises:
+        return sight.unsure(
+            Reason.TOO_FEW_POINTS, "", f"has less than half of {_over(leg)} of history after warming up"
+        )
+    limit = leg.slope_per_minute or 0.0
+    reference = _stable_slope(sight, at)
+    if isinstance(reference, Judgement):
+        return reference
+    if reference is not None:
+        limit = max(limit, (leg.vs_stable_factor or 0.0) * reference)
+    chance = leg.p_below or P_BELOW
+    guilty = [rise for rise in rises if rise.slope > limit and rise.p < chance]
+    worst = max(guilty or rises, key=lambda rise: (rise.slope, rise.name))
+    unit = f"{sight.metric.unit or ''}/min"
+    value = f"{worst.slope:+.4g}{unit}"
+    of = f" of {worst.name}" if worst.name else ""
+    told = f"{value}{of} over {_over(leg)} (p={worst.p:.2g}), {len(rises)} of {len(found)} series long enough"
+    if guilty:
+        return sight.say(Verdict.FAIL, Reason.OVER_LIMIT, value, f"{told}; > {limit:.4g}{unit}")
+    return sight.say(Verdict.PASS, Reason.WITHIN_LIMIT, value, f"{told}; not > {limit:.4g}{unit} beyond chance")
+
+
+def _over(leg: Leg) -> str:
+    return format_duration(leg.over or timedelta(0))
+
+
+def _stable_slope(sight: Sight, at: datetime) -> float | Judgement | None:
+    """The fastest rise of the other role where the leg compares with it; None where it does not."""
+    if sight.leg.vs_stable_factor is None:
+        return None
+    found = sight.history(sight.other)
+    if isinstance(found, Missing):
+        return sight.unsure(found.reason, "", f"has nothing to compare with, {sight.other}: {found.message}")
+    rises = _rises(sight.leg, found, at)
+    if not rises:
+        return sight.unsure(Reason.TOO_FEW_POINTS, "", f"has nothing to compare with: {sight.other}'s history is short")
+    return max(0.0, *(rise.slope for rise in rises))
+
+
+def _rises(leg: Leg, tracks: Sequence[Track], at: datetime) -> list[Rise]:
+    """The tracks that are long enough, in the order of their names."""
+    rises = (_rise(leg, track, at) for track in sorted(tracks, key=lambda track: track.name))
+    return [rise for rise in rises if rise is not None]
+
+
+def _rise(leg: Leg, track: Track, at: datetime) -> Rise | None:
+    if not track.points:
+        return None
+    over, warmup = leg.over or timedelta(0), leg.warmup or timedelta(0)
+    end = at.timestamp()
+    back = end - over.total_seconds()
+    born = track.born.timestamp() if track.born is not None and leg.reset_on is Reset.POD_RESTART else None
+    first = max(track.points[0][0], born) if born is not None else track.points[0][0]
+    begin = max(back, first + warmup.total_seconds())
+    newest = track.points[-1][0]
+    if newest - begin < over.total_seconds() / _LEAST_PART:
+        return None
+    slope, p = _statistics(Same(track.points), begin, end)
+    return None if slope is None or p is None else Rise(track.name, 60 * slope, p)
+
+
+@lru_cache(maxsize=_MEMORY)
+def _statistics(points: Same[Points], begin: float, end: float) -> tuple[float | None, float | None]:
+    """Slope a second and p of the points in [begin, end].
+
+    Remembered, because a history stays the same for many rounds and every pair of its points is looked at.
+    """
+    kept = [point for point in points.value if begin <= point[0] <= end]
+    return theil_sen(kept), mann_kendall([value for _, value in kept])

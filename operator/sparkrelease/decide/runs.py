@@ -1,0 +1,232 @@
+"""A run's beginning and end."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+
+from sparkrelease.api.command import Verb
+from sparkrelease.api.reasons import Reason
+from sparkrelease.api.status import (
+    BaselineStatus,
+    EvidenceStatus,
+    HistoryEntry,
+    OriginalRoute,
+    Outcome,
+    RefusedVersion,
+    Run,
+    Settled,
+    WeightStatus,
+)
+from sparkrelease.decide.approvals import wanted_before
+from sparkrelease.decide.checks import evidence_of
+from sparkrelease.decide.draft import Draft
+from sparkrelease.decide.resolve import digest
+from sparkrelease.decide.stages import enter_stage
+
+_HISTORY = 10
+_MOST_BASELINES = 64
+
+
+def next_run_id(d: Draft, fingerprint: str) -> str:
+    """Name of the run that would start now: the version and six hex digits that no other run the status knows has.
+
+    A retry is part of it: a run of which only the status knew nothing any more is not begun a second time by one.
+    """
+    before = d.status.run.id if d.status.run else ""
+    asked = d.status.command
+    retry = (asked.nonce,) if asked is not None and asked.verb == Verb.RETRY.value else ()
+    return _named(d, fingerprint, before, *retry)
+
+
+def run_id(d: Draft, fingerprint: str) -> str:
+    """The same; another one when evidence of a run of that name is there already."""
+    name, found = next_run_id(d, fingerprint), d.facts.regression
+    return _named(d, fingerprint, name) if found is not None and found.run == name else name
+
+
+def _named(d: Draft, *told: str) -> str:
+    text = "\n".join((d.facts.uid, d.spec.version, *told))
+    return f"{d.spec.version}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def start_run(d: Draft, stable: str, canary: str) -> None:
+    """Starts a run, at its first stage unless people have to sign before it.
+
+    The resolved spec is recorded with it and followed to its end.
+    """
+    run = Run(
+        id=run_id(d, canary),
+        version=d.spec.version,
+        started_at=d.now,
+        spec_digest=digest(d.spec),
+        stable_fingerprint=stable,
+        canary_fingerprint=canary,
+        capacity_floor=d.facts.stable.ready,
+        dry=d.spec.dry_run,
+    )
+    d.put(
+        run=run,
+        weight=WeightStatus(observed=d.facts.route.canary_weight),
+        verdict=None,
+        verdicts=(),
+        gate_text="",
+        tests=(),
+        baselines=_frozen_baselines(d),
+        incident=None,
+        mitigations=(),
+        contested=None,
+        preflight=d.status.preflight if d.facts.checks is not None else None,
+        evidence=EvidenceStatus(),
+        pending_evidence=(),
+        original_route=_original_route(d),
+    )
+    text = f"run {run.id}: {canary} on trial against {stable}" + (" (dry run)" if run.dry else "")
+    d.entry(
+        Reason.RUN_STARTED,
+        text,
+        {
+            "spec": d.spec.model_dump(mode="json", by_alias=True),
+            "specDigest": run.spec_digest,
+            "generation": d.facts.generation,
+            "stable": stable,
+            "canary": canary,
+            "capacityFloor": run.capacity_floor,
+            "baselines": baseline_data(d),
+        },
+    )
+    d.event(Reason.RUN_STARTED, text)
+    if d.facts.checks is not None:
+        done = f"{d.status.preflight.progress if d.status.preflight else ''} items of preflight passed"
+        d.entry(Reason.PREFLIGHT_PASSED, done, evidence_of(d, d.facts.checks))
+    if wanted_before(d.spec, 0):
+        d.put(stage=None, stage_text=f"0/{len(d.spec.stages)}")
+    else:
+        enter_stage(d, 0)
+
+
+def look_again(d: Draft) -> None:
+    """Takes what a run goes by anew, for one that waited for signatures between its start and its first weight."""
+    d.put(baselines=_frozen_baselines(d), original_route=_original_route(d))
+    d.put_run(
+        stable_fingerprint=d.facts.stable.fingerprint or "",
+        capacity_floor=d.facts.stable.ready,
+    )
+
+
+def _original_route(d: Draft) -> OriginalRoute | None:
+    """What a referenced route says before the run."""
+    original, provider = d.facts.route.original, d.spec.traffic.gateway_api
+    if provider is None or provider.route is None or original is None:
+        return None
+    return OriginalRoute(route=route_name(d), state=original)
+
+
+def _frozen_baselines(d: Draft) -> tuple[BaselineStatus, ...]:
+    """What stable was before the run, as the whole run goes by it. A baseline that is no number is none."""
+    return tuple(
+        BaselineStatus(
+            metric=metric,
+            at=seen.at,
+            value=seen.value if seen.value is not None and math.isfinite(seen.value) else None,
+            spread=seen.spread if 0 <= seen.spread < math.inf else 0.0,
+        )
+        for metric, seen in sorted((d.facts.baselines or {}).items())
+    )[:_MOST_BASELINES]
+
+
+def baseline_data(d: Draft) -> dict[str, object]:
+    """The same for evidence, with what was asked and why there is none where there is none."""
+    return {
+        metric: {
+            "query": seen.query,
+            "at": seen.at,
+            "overSeconds": seen.over.total_seconds(),
+            "value": seen.value,
+            "spread": seen.spread,
+            "events": seen.events,
+            "problem": seen.problem.message if seen.problem is not None else None,
+        }
+        for metric, seen in sorted((d.facts.baselines or {}).items())
+    }
+
+
+def route_name(d: Draft) -> str:
+    """Kind and name of the route, for people."""
+    gateway = d.spec.traffic.gateway_api
+    if gateway is not None and gateway.route is not None:
+        return f"{gateway.route.kind}/{gateway.route.name}"
+    if gateway is not None and gateway.owned is not None:
+        return f"{gateway.owned.kind}/{gateway.owned.name or d.facts.name}"
+    return ""
+
+
+def end_run(d: Draft, outcome: Outcome, reason: Reason, message: str, data: Mapping[str, object] | None = None) -> None:
+    """Ends the run: weight 0, history, evidence of its end. Bringing the route to rest is the idle round's part.
+
+    The route of a run that was never given any weight is left alone.
+    """
+    run = d.run
+    if run is None:
+        return
+    mark = d.facts.route.mark
+    marked = mark is not None and mark.run == run.id
+    if marked or run.promoted_at is not None or d.status.stage is not None:
+        d.aim(0, rollback=mark.rollback if mark is not None and marked else "")
+    d.put_run(end=outcome)
+    d.entry(reason, message, {"outcome": outcome.value, "weight": d.on_route, **(data or {})})
+    d.event(reason, message, warning=outcome in {Outcome.ROLLED_BACK, Outcome.DELETED, Outcome.BLOCKED})
+    ended = HistoryEntry(
+        run=run.id,
+        version=run.version,
+        outcome=outcome,
+        reason=reason.value,
+        started_at=run.started_at,
+        ended_at=d.now,
+        evidence=d.status.evidence,
+    )
+    d.put(
+        history=(ended, *d.status.history)[:_HISTORY],
+        stage=None,
+        watch=None,
+        next=None,
+        gate_text="",
+        incident=None,
+        contested=None,
+    )
+
+
+def refuse_version(d: Draft) -> None:
+    """Remembers that the run's version was rolled back, or got a NO-GO."""
+    run = d.status.run
+    if run is None:
+        return
+    others = tuple(r for r in d.status.refused if r.version != run.version)
+    d.put(
+        refused=(
+            RefusedVersion(version=run.version, run=run.id, fingerprint=run.canary_fingerprint, at=d.now),
+            *others,
+        )[:_HISTORY]
+    )
+
+
+def same_pods_as_ended_run(d: Draft) -> bool:
+    """Whether canary still runs the pods of a run that ended for another version: the wanted one is not there yet."""
+    run = d.status.run
+    return (
+        run is not None
+        and not run.dry
+        and run.end in {Outcome.SUPERSEDED, Outcome.CANCELLED, Outcome.ROLLED_BACK, Outcome.BLOCKED}
+        and run.version != d.facts.wanted_version
+        and run.canary_fingerprint == d.facts.canary.fingerprint
+    )
+
+
+def settle_run(d: Draft, message: str) -> None:
+    """Ends a promoted run well: stable serves the promoted version and all traffic."""
+    run = d.run
+    if run is None:
+        return
+    d.put(settled=Settled(version=run.version, fingerprint=run.canary_fingerprint, at=d.now))
+    end_run(d, Outcome.SETTLED, Reason.SETTLED, message)

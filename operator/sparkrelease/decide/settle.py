@@ -1,0 +1,121 @@
+"""After the promotion: canary serves until stable runs the promoted version, then traffic walks back in steps."""
+
+from __future__ import annotations
+
+from sparkrelease.api.conditions import ConditionType
+from sparkrelease.api.reasons import Reason
+from sparkrelease.api.status import Next, Phase, RuleVerdict, StageStatus
+from sparkrelease.decide.draft import Draft, same_weight
+from sparkrelease.decide.runs import settle_run
+from sparkrelease.decide.stages import run_clock
+
+
+def promote(d: Draft, message: str) -> None:
+    """Marks the run as promoted, at the weight the last stage declares: from here on no control group is kept."""
+    run = d.run
+    if run is None:
+        return
+    d.put_run(promoted_at=d.now)
+    d.put(stage=None, watch=None, next=Next(what="stable catches up"), gate_text="", incident=None)
+    weight = d.spec.stages[-1].weight
+    d.entry(Reason.PROMOTED, message, {"weight": weight})
+    d.event(Reason.PROMOTED, message)
+    d.condition(ConditionType.PROMOTED, "True", Reason.PROMOTED, message)
+    d.aim(weight)
+
+
+def stable_caught_up(d: Draft) -> bool:
+    """Whether stable serves the promoted fingerprint, rolled out, with at least the canary's ready endpoints."""
+    run = d.run
+    if run is None:
+        return False
+    stable = d.facts.stable
+    return stable.rolled_out and stable.fingerprint == run.canary_fingerprint and stable.ready >= d.facts.canary.ready
+
+
+def settling(d: Draft) -> bool:
+    """Whether traffic is on its way back to stable."""
+    run = d.run
+    return run is not None and run.promoted_at is not None and d.status.stage is not None
+
+
+def steps(d: Draft) -> tuple[float, ...]:
+    """The canary weights of the way back, below what canary has now after the promotion."""
+    last = d.spec.stages[-1].weight
+    return tuple(w for w in d.spec.settle.steps if w < last)
+
+
+def _enter_step(d: Draft, index: int) -> None:
+    walk = steps(d)
+    weight = walk[index]
+    name = f"settle-{weight:g}"
+    d.put(
+        stage=StageStatus(index=index + 1, count=len(walk), name=name, entered_at=d.now),
+        stage_text=f"settle {index + 1}/{len(walk)}",
+    )
+    text = f"settling: canary weight {weight:g}, the rest on stable"
+    d.entry(Reason.SETTLING, text, {"weight": weight})
+    if index == 0:
+        d.event(Reason.SETTLING, text)
+    d.aim(weight, planned=True)
+
+
+def walk_back(d: Draft, *, observing: bool) -> None:
+    """Starts, continues or finishes the walk back. `observing`: weight verified, stable's data fresh, nothing holds."""
+    run = d.run
+    if run is None or d.paused:
+        return
+    if d.status.stage is None:
+        ready = run.settle_forced or (stable_caught_up(d) and not run.settle_held)
+        if ready and not d.holds:
+            _enter_step(d, 0)
+        return
+    if not run.settle_forced and not stable_caught_up(d):
+        d.hold(Reason.STABLE_NOT_READY, "stable no longer serves the promoted version with enough ready endpoints")
+        observing = False
+    length = d.spec.settle.interval
+    stage = run_clock(d, d.status.stage, counting=observing, length=length, what=d.status.stage.name)
+    last = stage.index >= stage.count
+    done = stage.observed >= length or (last and same_weight(d.status.weight.desired, 0) and d.status.weight.verified)
+    if not done or not observing:
+        return
+    if last:
+        settle_run(d, f"stable serves {run.version} and all traffic")
+    else:
+        _enter_step(d, stage.index)
+
+
+def back_to_canary(d: Draft, fired: RuleVerdict) -> None:
+    """Stable breached on the way back: the promoted canary serves again until a person says settle."""
+    weight = d.spec.stages[-1].weight
+    text = f"stable breached {fired.rule} while traffic walked back: {fired.message}"
+    d.put_run(settle_held=True, settle_forced=False)
+    d.put(stage=None, next=Next(what="a settle command"))
+    d.entry(Reason.SETTLE_BREACHED, text, {"trigger": fired.rule, "weight": weight})
+    d.event(Reason.SETTLE_BREACHED, text, warning=True)
+    d.aim(weight, reassert=True)
+
+
+def say_promoted(d: Draft) -> None:
+    """Says where a promoted, unsettled release stands."""
+    run = d.run
+    if run is None:
+        return
+    weight = f"canary serves {d.status.weight.desired:g} %"
+    d.condition(ConditionType.PROMOTED, "True", Reason.PROMOTED, f"{run.version} passed every stage")
+    d.condition(ConditionType.PROGRESSING, "False", Reason.PROMOTED, "")
+    if run.settle_held:
+        text = f"{weight}; stable breached a trigger on the way back, settle by command"
+        d.condition(ConditionType.SETTLED, "False", Reason.SETTLE_BREACHED, text)
+    elif d.status.stage is not None:
+        d.condition(ConditionType.SETTLED, "False", Reason.SETTLING, weight)
+    else:
+        d.condition(ConditionType.SETTLED, "False", Reason.NOT_SETTLED, f"{weight}; roll {run.version} out on stable")
+    if d.facts.wanted_version and d.facts.wanted_version != run.version:
+        text = f"{d.facts.wanted_version} waits: {run.version} is promoted but not on stable yet"
+        d.stand(Phase.BLOCKED, "False", Reason.NOT_SETTLED, text, stalled=True)
+        return
+    text = f"{run.version} passed every stage"
+    if d.holds:
+        text += f"; holding: {d.holds[0].message}"
+    d.stand(Phase.SUCCEEDED, "True", Reason.PROMOTED, text)

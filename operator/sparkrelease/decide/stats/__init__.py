@@ -1,0 +1,1 @@
+"""Pure mathematics of the rules: numbers in, numbers out. Nothing here knows a release."""

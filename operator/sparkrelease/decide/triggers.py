@@ -1,0 +1,87 @@
+"""Rules that act at once: legs AND-ed on one role, true without a break for their time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sparkrelease.api.reasons import Reason
+from sparkrelease.api.status import RuleVerdict, Verdict
+from sparkrelease.api.triggers import Trigger, TriggerAction
+from sparkrelease.decide.draft import Draft
+from sparkrelease.decide.facts import Role
+from sparkrelease.decide.legs.judge import judge_leg
+from sparkrelease.decide.legs.sight import Sight
+from sparkrelease.decide.rules import Judgement
+from sparkrelease.decide.schedule import active
+from sparkrelease.decide.verdicts import remember, said
+
+_SPEAKS_FIRST = (Verdict.ERROR, Verdict.NO_DATA, Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
+"""Which leg speaks for the trigger: it fails only when every leg fails, and one that surely passes settles it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A trigger that has been true for its time, with its verdict."""
+
+    trigger: Trigger
+    verdict: RuleVerdict
+
+
+def judge_legs(d: Draft, trigger: Trigger, role: Role) -> tuple[Judgement, ...]:
+    """What each leg says of the role by itself."""
+    return tuple([judge_leg(Sight.of(d, trigger, place, role)) for place in range(len(trigger.all))])
+
+
+def together(judgements: Sequence[Judgement]) -> Judgement:
+    """The leg that speaks for all of them; when all fail, their sentences stand together."""
+    if len(judgements) == 1:
+        return judgements[0]
+    first = min(judgements, key=lambda j: _SPEAKS_FIRST.index(j.verdict))
+    if first.verdict is not Verdict.FAIL:
+        return first
+    return replace(first, message=" and ".join(dict.fromkeys(j.message for j in judgements)))
+
+
+def judge_trigger(d: Draft, trigger: Trigger, role: Role) -> Judgement:
+    """What a trigger says now, and outside its hours that it is not looked at. The draft keeps each leg's word."""
+    if trigger.active_when is not None and not active(trigger.active_when, d.now):
+        return Judgement(Verdict.PASS, Reason.NOT_ACTIVE, "", f"{trigger.name}: not looked at now")
+    judgements = judge_legs(d, trigger, role)
+    d.legs[trigger.name] = judgements
+    return together(judgements)
+
+
+def _since(
+    before: RuleVerdict | None, judgement: Judgement, legs: Sequence[Judgement], now: datetime
+) -> datetime | None:
+    """Since when the trigger is true. A blind gap does not end a breach: what is unknown is not good."""
+    # A stored time in the future means that the wall clock went back; counting begins anew instead of waiting for it.
+    was = min(before.since, now) if before and before.since else None
+    if judgement.verdict is Verdict.FAIL:
+        return was or now
+    blind = judgement.verdict in {Verdict.NO_DATA, Verdict.ERROR}
+    return was if blind and all(leg.verdict is not Verdict.PASS for leg in legs) else None
+
+
+def run_triggers(d: Draft, role: Role) -> tuple[Fired, ...]:
+    """Judges every trigger and answers those that have been true for their time; holds for those on their way there."""
+    before = {v.rule: v for v in d.status.verdicts if v.kind == "trigger"}
+    verdicts: list[RuleVerdict] = []
+    fired: list[Fired] = []
+    for trigger in d.spec.triggers:
+        old = before.get(trigger.name)
+        judgement = judge_trigger(d, trigger, role)
+        since = _since(old, judgement, d.legs.get(trigger.name, ()), d.now)
+        acted, shared = (old.acted_at, old.shared_since) if old is not None and since is not None else (None, None)
+        verdict = said(trigger.name, "trigger", judgement, since, old, acted_at=acted, shared_since=shared)
+        verdicts.append(verdict)
+        if judgement.verdict is not Verdict.FAIL or since is None:
+            continue
+        if d.now - since >= trigger.for_:
+            fired.append(Fired(trigger, verdict))
+        elif trigger.action is not TriggerAction.NOTIFY:
+            d.hold(Reason.TRIGGER_HOLDS, f"{judgement.message} (acts after {trigger.for_.total_seconds():g} s)")
+    remember(d, verdicts)
+    return tuple(fired)

@@ -1,0 +1,62 @@
+"""The last verdict of each rule as the status keeps it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sparkrelease.api.status import RuleVerdict
+from sparkrelease.decide.draft import Draft
+from sparkrelease.decide.resolve import ResolvedSpec, per_spec
+from sparkrelease.decide.rules import Judgement
+
+
+def remember(d: Draft, verdicts: list[RuleVerdict]) -> None:
+    """Puts these verdicts into the status, in place of the ones of the same rules."""
+    known = d.status.verdicts
+    if len(verdicts) == len(known) and all(v is old for v, old in zip(verdicts, known, strict=True)):
+        return
+    kept = {(v.kind, v.rule): v for v in known}
+    for verdict in verdicts:
+        kept[verdict.kind, verdict.rule] = verdict
+    names = _rules(d.spec)
+    d.put(verdicts=tuple(v for key, v in kept.items() if key in names))
+
+
+@per_spec
+def _rules(spec: ResolvedSpec) -> frozenset[tuple[str, str]]:
+    """Kind and name of every rule that has a verdict."""
+    names = {("trigger", t.name) for t in spec.triggers} | {("threshold", t.name) for t in spec.thresholds}
+    tests = spec.comparison.tests if spec.comparison else ()
+    return frozenset(names | {("comparison", f"comparison/{test.metric}") for test in tests})
+
+
+def said(
+    rule: str,
+    kind: str,
+    judgement: Judgement,
+    since: datetime | None,
+    before: RuleVerdict | None,
+    *,
+    acted_at: datetime | None = None,
+    shared_since: datetime | None = None,
+) -> RuleVerdict:
+    """The verdict as the status keeps it; the one before, when nothing in it changed."""
+    if (
+        before is not None
+        and before.verdict is judgement.verdict
+        and before.message == judgement.message[:512]
+        and (before.since, before.acted_at, before.shared_since) == (since, acted_at, shared_since)
+    ):
+        return before
+    changes: dict[str, object] = {
+        "verdict": judgement.verdict,
+        "reason": judgement.reason.value,
+        "value": judgement.value[:64],
+        "since": since,
+        "acted_at": acted_at,
+        "shared_since": shared_since,
+        "message": judgement.message[:512],
+    }
+    if before is not None and (before.rule, before.kind) == (rule, kind):
+        return before.model_copy(update=changes)
+    return RuleVerdict.model_validate({"rule": rule, "kind": kind} | changes)

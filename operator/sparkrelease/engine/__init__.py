@@ -1,0 +1,1 @@
+"""When things happen: the store, the scheduler and the round that every release goes through."""
