@@ -1,0 +1,124 @@
+"""A signature bears the name and the groups of who gives it: forged ones are refused by the API server itself."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from testbed.cluster import User
+from testbed.kubeapi import ApiError
+from testbed.waiting import wait_for
+
+if TYPE_CHECKING:
+    from testbed.cluster import Cluster
+    from testbed.kubeapi import KubeApi, KubeObject
+
+API = "sparkrelease.dev/v1alpha1"
+RBAC = "rbac.authorization.k8s.io/v1"
+CTO = User("cto@example.org", ("board", "approvers"))
+
+
+def signature(by: str = CTO.name, **spec: object) -> KubeObject:
+    body: dict[str, Any] = {"release": {"name": "shop", "uid": "u-1"}, "run": "v2-6c1f0a", "decision": "GO"}
+    return {
+        "apiVersion": API,
+        "kind": "ReleaseApproval",
+        "metadata": {"generateName": "shop-"},
+        "spec": {**body, "approvedBy": by, **spec},
+    }
+
+
+def create(api: KubeApi, ns: str, body: KubeObject) -> KubeObject:
+    return api.request("POST", f"/apis/{API}/namespaces/{ns}/releaseapprovals", body)
+
+
+@pytest.fixture
+def cto(cluster: Cluster, ns: str) -> KubeApi:
+    """Somebody who may approve in this namespace, by the role that is shipped, on an API server that enforces it."""
+    cluster.apply(
+        {
+            "apiVersion": RBAC,
+            "kind": "RoleBinding",
+            "metadata": {"name": "approvers", "namespace": ns},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "sparkrelease-approve"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "approvers"}],
+        }
+    )
+    client = cluster.client(CTO)
+
+    def enforced() -> bool:
+        try:
+            create(client, ns, signature("somebody else"))
+        except ApiError as error:
+            return "bears the name" in error.message
+        return False
+
+    wait_for("the approval policy is enforced", enforced, every=0.2)
+    return client
+
+
+def test_an_approver_signs_in_her_own_name_and_groups(cto: KubeApi, ns: str) -> None:
+    stored = create(cto, ns, signature(groups=["board"], items=["backups"]))
+    assert stored["spec"]["approvedBy"] == CTO.name
+    assert create(cto, ns, signature())["spec"].get("groups") is None
+
+
+@pytest.mark.parametrize("name", ["bob@example.org", "cto@example.or", "cto@example.org ", "CTO@example.org", "board"])
+def test_nobody_signs_for_somebody_else(cto: KubeApi, ns: str, name: str) -> None:
+    with pytest.raises(ApiError, match=r"spec\.approvedBy must be cto@example\.org") as refused:
+        create(cto, ns, signature(name))
+    assert refused.value.code == 403
+
+
+def test_an_administrator_signs_for_nobody_else_either(cto: KubeApi, cluster: Cluster, ns: str) -> None:
+    with pytest.raises(ApiError, match="bears the name"):
+        create(cluster.api, ns, signature())
+
+
+@pytest.mark.parametrize("groups", [["finance"], ["board", "finance"], ["system:masters"]])
+def test_nobody_signs_for_a_group_they_are_not_in(cto: KubeApi, ns: str, groups: list[str]) -> None:
+    with pytest.raises(ApiError, match="only groups that its signer is in") as refused:
+        create(cto, ns, signature(groups=groups))
+    assert refused.value.code == 403
+
+
+def test_an_impersonator_signs_as_whom_they_impersonate_and_as_nobody_else(
+    cto: KubeApi, cluster: Cluster, ns: str
+) -> None:
+    told = cluster.kubectl(
+        "create", "-f", "-", "-n", ns, "--as", "bob@example.org", "--as-group", "approvers", stdin=_yaml(signature())
+    )
+    assert told.returncode != 0
+    assert "spec.approvedBy must be bob@example.org" in told.stderr
+    own = _yaml(signature("bob@example.org", groups=["approvers"]))
+    told = cluster.kubectl(
+        "create", "-f", "-", "-n", ns, "--as", "bob@example.org", "--as-group", "approvers", stdin=own
+    )
+    assert told.returncode == 0, told.stderr
+
+
+def test_who_may_edit_releases_may_not_approve_them(cto: KubeApi, jane: KubeApi, ns: str) -> None:
+    with pytest.raises(ApiError, match='cannot create resource "releaseapprovals"') as refused:
+        create(jane, ns, signature("jane@example.org"))
+    assert refused.value.code == 403
+
+
+def test_who_may_approve_changes_and_deletes_no_signature(cto: KubeApi, ns: str) -> None:
+    stored = create(cto, ns, signature())
+    name = stored["metadata"]["name"]
+    with pytest.raises(ApiError, match="cannot patch"):
+        cto.patch(API, "ReleaseApproval", name, ns, {"spec": {"decision": "GO"}})
+    with pytest.raises(ApiError, match="cannot delete"):
+        cto.delete(API, "ReleaseApproval", name, ns)
+
+
+def test_the_operator_signs_nothing(operator_api: KubeApi, cto: KubeApi, ns: str) -> None:
+    name = "system:serviceaccount:sparkrelease-system:sparkrelease-operator"
+    with pytest.raises(ApiError, match="cannot create"):
+        create(operator_api, ns, signature(name))
+
+
+def _yaml(body: KubeObject) -> str:
+    return json.dumps(body)  # which is YAML

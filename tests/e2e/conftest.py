@@ -1,0 +1,65 @@
+"""One operator at a time, a shop for each scenario, and the promises checked on every write to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from testbed.invariants import Watcher
+from testbed.shop import Shop
+from testbed.sole_operator import SoleOperator
+
+if TYPE_CHECKING:
+    from testbed.cluster import Cluster, Operator
+
+MakeShop = Callable[..., Shop]
+
+
+@pytest.fixture(scope="session")
+def operators(cluster: Cluster) -> Iterator[SoleOperator]:
+    """For scenarios that need an operator of their own: two of them at once would both write."""
+    kept = SoleOperator(cluster)
+    yield kept
+    kept.stop()
+
+
+@pytest.fixture
+def operator(operators: SoleOperator) -> Operator:
+    """The operator most scenarios share, with a tick of a second."""
+    return operators.run()
+
+
+@pytest.fixture
+def shops(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[MakeShop]:
+    """Makes shops in fresh namespaces. After the test, every write to them must have kept the promises."""
+    made: list[Shop] = []
+    since = cluster.audit_cursor()
+
+    def make(name: str = "shop", *, owned: bool = False) -> Shop:
+        shop = Shop(cluster, cluster.namespace("e2e"), name, owned=owned)
+        made.append(shop)
+        return shop
+
+    yield make
+    events = list(cluster.audit_events(since))
+    broken = [
+        sentence
+        for shop in made
+        for sentence in Watcher(shop.namespace, f"{shop.name}-canary", operator_user()).read(events).broken
+    ]
+    for shop in made:
+        shop.close()
+    assert not broken, "\n".join(broken)
+
+
+@pytest.fixture
+def shop(shops: MakeShop) -> Shop:
+    """One shop whose route is in Git."""
+    return shops()
+
+
+def operator_user() -> str:
+    """The operator's own account, as the API server names it."""
+    return "system:serviceaccount:sparkrelease-system:sparkrelease-operator"

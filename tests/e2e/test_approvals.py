@@ -1,0 +1,176 @@
+"""People sign: three of them say GO before the first weight, one says NO-GO, one is waited for at a stage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from testbed.cluster import User
+from testbed.waiting import wait_for
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from testbed.cluster import Cluster, Operator
+    from testbed.shop import Shop
+
+DEVOPS = User("lena@example.org", ("devops", "approvers"))
+CTO = User("mira@example.org", ("cto", "approvers"))
+OWNER = User("joão@example.org", ("product", "approvers"))
+
+CHECKLIST: list[dict[str, Any]] = [
+    *({"name": name} for name in ("backups", "monitoring", "rollback-drill", "runbook", "on-call")),
+    {"name": "capacity", "groups": ["devops"]},
+    {"name": "migrations", "groups": ["devops"]},
+    {"name": "budget", "groups": ["cto", "product"]},
+    {"name": "two-of-us", "required": 2, "title": "Two people looked at the dashboards"},
+    {"name": "all-of-us", "required": 3},
+]
+STAGES = [
+    {"name": "five", "weight": 5, "duration": "3s"},
+    {"name": "half", "weight": 50, "duration": "3s", "approval": {"groups": ["cto"]}},
+    {"name": "full", "weight": 100, "duration": "3s"},
+]
+
+Say = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def say(operator: Operator, cluster: Cluster, shop: Shop) -> Say:
+    """Runs the program as one of the three, who may approve by the role that is shipped."""
+    group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "approvers"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "sparkrelease-approve"}
+    cluster.apply(
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "approvers", "namespace": shop.namespace},
+            "roleRef": role,
+            "subjects": [group],
+        }
+    )
+
+    def run(who: User, *args: str) -> subprocess.CompletedProcess[str]:
+        return cluster.kubectl("sparkrelease", *args, "-n", shop.namespace, identity=who)
+
+    return run
+
+
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    """What was printed, in one line however it was folded."""
+    return " ".join(done.stdout.split())
+
+
+def shipped(shop: Shop, **spec: object) -> Shop:
+    """A run that waits for people."""
+    shop.open()
+    shop.start_load(duration=300)
+    shop.ship("v2", **spec)
+    shop.until_phase("AwaitingApproval")
+    return shop
+
+
+def approvals_in_evidence(shop: Shop) -> list[Mapping[str, Any]]:
+    """The entries that tell of signatures, in order."""
+    names = shop.status["evidence"]["configMaps"]
+    maps = (shop.cluster.get("v1", "ConfigMap", name, shop.namespace) for name in names)
+    lines = [line for one in maps for text in one["data"].values() for line in text.splitlines()]
+    return [entry for entry in map(json.loads, lines) if entry["kind"] in {"Approved", "NoGo"}]
+
+
+def test_ten_items_and_three_people_bring_a_release_to_its_end(shop: Shop, say: Say) -> None:
+    shipped(shop, checklist=CHECKLIST)
+    since = shop.cluster.audit_cursor()
+    assert shop.status["gateText"] == "0/10"
+    table = shop.cluster.kubectl("get", "sparkrelease", shop.name, "-n", shop.namespace).stdout
+    assert "AwaitingApproval" in table and "0/10" in table
+
+    first = say(DEVOPS, "approve", shop.name, "--comment", "drill went well")
+    assert first.returncode == 0, first.stderr
+    missing = "missing budget (of cto or product), two-of-us (1 more), all-of-us (2 more)"
+    assert f"7 of 10 signed; {missing}" in told(first)
+    shop.until("seven", lambda s: s.get("gateText") == "7/10")
+
+    again = say(DEVOPS, "approve", shop.name, "--item", "two-of-us")
+    assert again.returncode == 1
+    assert "has signed this already" in again.stderr
+    foreign = say(DEVOPS, "approve", shop.name, "--item", "budget")
+    assert foreign.returncode == 1
+    assert "budget is signed by cto or product" in foreign.stderr
+    assert say(DEVOPS, "approve", shop.name, "--item", "luck").returncode == 2
+
+    second = say(CTO, "approve", shop.name)
+    assert "9 of 10 signed; missing all-of-us (1 more)" in told(second)
+    screen = told(say(CTO, "status", shop.name))
+    assert "AwaitingApproval" in screen and "missing all-of-us (1 more)" in screen
+    assert shop.canary_weight() == 0
+    assert list(shop.weights_written(since)) == []
+
+    last = say(OWNER, "approve", shop.name, "--item", "all-of-us")
+    assert "10 of 10 signed" in told(last)
+    shop.until_written(5, since)
+    shop.until_condition("Promoted")
+    shop.until_phase("Succeeded")
+
+    (entry,) = approvals_in_evidence(shop)
+    signed = {(one["by"], tuple(one["items"])) for one in entry["data"]["approvals"]}
+    assert signed == {(DEVOPS.name, ()), (CTO.name, ()), (OWNER.name, ("all-of-us",))}
+    assert entry["data"]["items"]["all-of-us"]["by"] == [DEVOPS.name, CTO.name, OWNER.name]
+    assert all(one["at"] for one in entry["data"]["approvals"])
+
+
+def test_a_no_go_ends_the_run_as_blocked_and_no_request_reached_canary(shop: Shop, say: Say) -> None:
+    shipped(shop, checklist=CHECKLIST)
+    since = shop.cluster.audit_cursor()
+    say(DEVOPS, "approve", shop.name)
+    done = say(CTO, "reject", shop.name, "--reason", "orders are lost")
+    assert done.returncode == 0, done.stderr
+    shop.until_phase("Blocked")
+    assert shop.reason() == "NoGo"
+    assert "NO-GO by mira@example.org: orders are lost" in shop.condition("Ready")["message"]
+    assert say(OWNER, "approve", shop.name).returncode == 1
+    assert list(shop.weights_written(since)) == []
+    (entry,) = approvals_in_evidence(shop)
+    assert (entry["kind"], entry["data"]["noGo"]["by"]) == ("NoGo", CTO.name)
+
+    first = shop.status["run"]["id"]
+    retried = shop.cluster.kubectl("sparkrelease", "retry", shop.name, "-n", shop.namespace)
+    assert retried.returncode == 0, retried.stderr
+    shop.until_phase("AwaitingApproval")
+    assert shop.status["run"]["id"] != first
+    assert shop.status["gateText"] == "0/10", "what was signed before is for the run before"
+
+
+def test_a_stage_waits_at_the_weight_before_it_and_a_breach_meanwhile_goes_back(shop: Shop, say: Say) -> None:
+    shipped(shop, stages=STAGES)
+    assert shop.canary_weight() == 5
+    assert shop.status["gateText"] == "0/1"
+    outsider = say(OWNER, "approve", shop.name)
+    assert outsider.returncode == 1
+    assert "stage half is signed by cto" in outsider.stderr
+
+    shop.cluster.set_app(shop.namespace, f"app={shop.name}-canary", error=0.5)
+    shop.until_phase("RolledBack")
+    assert shop.canary_weight() == 0
+    assert shop.status["rollback"]["trigger"] == "burst"
+    assert shop.condition("AwaitingApproval") == {}
+
+
+def test_a_signed_stage_goes_on_and_a_no_go_at_the_next_one_rolls_back(shop: Shop, say: Say) -> None:
+    gated = [*STAGES[:2], {**STAGES[2], "approval": {"required": 2}}]
+    shipped(shop, stages=gated)
+    done = say(CTO, "approve", shop.name)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 signed" in told(done)
+    shop.until_weight(50)
+    shop.until("two are wanted", lambda s: s.get("gateText") == "0/2")
+    assert "1 of 2 signed" in told(say(DEVOPS, "approve", shop.name))
+    shop.until("one has signed", lambda s: s.get("gateText") == "1/2")
+    assert say(OWNER, "reject", shop.name, "--reason", "not on a Friday").returncode == 0
+    shop.until_phase("RolledBack")
+    assert shop.status["rollback"]["reason"] == "NoGo"
+    wait_for("all traffic on stable", lambda: shop.canary_weight() == 0)
+    assert [entry["kind"] for entry in approvals_in_evidence(shop)] == ["Approved", "NoGo"]

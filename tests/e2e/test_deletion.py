@@ -1,0 +1,99 @@
+"""Deleting a release, or the whole API, in the middle of a run: traffic goes to stable and no client notices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from testbed.kubeapi import ApiError
+from testbed.shop import API_VERSION, KIND
+from testbed.waiting import wait_for
+
+if TYPE_CHECKING:
+    from testbed.cluster import Cluster, Operator
+    from testbed.shop import Shop
+
+LONG = [{"name": "half", "weight": 50, "duration": "5m"}]
+
+
+def gone(shop: Shop) -> bool:
+    try:
+        shop.get()
+    except ApiError as error:
+        return error.code == 404
+    return False
+
+
+def test_deleting_a_release_mid_run_restores_stable_keeps_the_services_and_fails_no_request(
+    operator: Operator, cluster: Cluster, shop: Shop
+) -> None:
+    """Others leave the canary's share behind, and strip the Services' selectors."""
+    shop.open()
+    load = shop.start_load(rps=200)
+    services = [service["spec"] for service in cluster.list("v1", "Service", shop.namespace)]
+    shop.ship("v2", stages=LONG)
+    shop.until_weight(50)
+    assert "sparkrelease.dev/restore-traffic" in shop.get()["metadata"]["finalizers"]
+    done = cluster.kubectl("delete", "sr", shop.name, "-n", shop.namespace, "--timeout=30s")
+    assert done.returncode == 0, done.stderr
+    assert gone(shop)
+    assert shop.canary_weight() == 0
+    assert [service["spec"] for service in cluster.list("v1", "Service", shop.namespace)] == services
+    annotations = shop.route_object()["metadata"].get("annotations", {})
+    assert not [key for key in annotations if key.startswith("sparkrelease.dev/")]
+    load.wait_answered(sum(1 for _ in load.answers()) + 200)
+    assert [a for a in load.answers() if a.failed] == []
+
+
+def test_orphan_leaves_the_weights_as_they_are(operator: Operator, cluster: Cluster, shop: Shop) -> None:
+    shop.open()
+    shop.start_load()
+    shop.ship("v2", stages=LONG, deletionPolicy="Orphan")
+    shop.until_weight(50)
+    cluster.delete(API_VERSION, KIND, shop.name, shop.namespace)
+    wait_for("release gone", lambda: gone(shop), timeout=10)
+    assert shop.canary_weight() == 50
+
+
+def test_a_namespace_that_goes_away_mid_run_is_not_held_up(operator: Operator, cluster: Cluster, shop: Shop) -> None:
+    shop.open()
+    shop.start_load()
+    shop.ship("v2", stages=LONG)
+    shop.until_weight(50)
+    cluster.delete("v1", "Namespace", shop.namespace)
+    wait_for("release gone", lambda: gone(shop), timeout=30)
+
+
+@pytest.mark.slow
+def test_deleting_the_crd_mid_run_restores_stable_without_a_failed_request(
+    operator: Operator, cluster: Cluster, shop: Shop
+) -> None:
+    shop.open()
+    load = shop.start_load(rps=200)
+    shop.ship("v2", stages=LONG)
+    shop.until_weight(50)
+    try:
+        cluster.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", "sparkreleases.sparkrelease.dev")
+        shop.until_weight(0, timeout=20)
+        load.wait_answered(sum(1 for _ in load.answers()) + 200)
+        assert [a for a in load.answers() if a.failed] == []
+    finally:
+        wait_for("CRD gone", lambda: crd_gone(cluster), timeout=30)
+        cluster.install()
+        wait_for("CRD served again", lambda: served(cluster), timeout=30)
+        operator.restart()
+
+
+def crd_gone(cluster: Cluster) -> bool:
+    name = "sparkreleases.sparkrelease.dev"
+    found = cluster.list("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+    return all(crd["metadata"]["name"] != name for crd in found)
+
+
+def served(cluster: Cluster) -> bool:
+    try:
+        cluster.list(API_VERSION, KIND)
+    except ApiError:
+        return False
+    return True

@@ -1,0 +1,102 @@
+"""Git re-applies the route every five seconds, as a GitOps tool that heals itself does."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from testbed.shop import GIT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from testbed.cluster import Cluster, Operator
+    from testbed.shop import Shop
+
+LONG = [{"name": "quarter", "weight": 25, "duration": "5m"}, {"name": "full", "weight": 100, "duration": "5m"}]
+SYNC_SECONDS = 5.0
+
+
+class Sync:
+    """Applies something again and again until it is told to stop."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def every(self, seconds: float, action: object) -> None:
+        def loop() -> None:
+            while not self._stop.wait(seconds):
+                action()  # type: ignore[operator]  # a callable without arguments
+
+        self._threads.append(threading.Thread(target=loop, daemon=True))
+        self._threads[-1].start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(10)
+
+
+@pytest.fixture
+def sync() -> Iterator[Sync]:
+    running = Sync()
+    yield running
+    running.stop()
+
+
+def test_in_owned_mode_a_sync_of_the_release_finds_no_difference(
+    operator: Operator, cluster: Cluster, shops: object, sync: Sync
+) -> None:
+    shop: Shop = shops(owned=True)  # type: ignore[operator]  # the fixture's factory
+    shop.open()
+    shop.release("v1")
+    shop.until_condition("Ready", reason="NothingToRelease")
+    shop.wait_serving()
+    shop.start_load()
+    shop.ship("v2")
+    generation = shop.get()["metadata"]["generation"]
+    sync.every(1.0, lambda: shop.release("v2"))
+    shop.until_condition("Promoted", timeout=60)
+    assert shop.get()["metadata"]["generation"] == generation, "no sync changed anything"
+    assert not shop.status.get("contested", {}).get("total", 0)
+
+
+def test_in_referenced_mode_a_healing_sync_is_contested_and_never_exceeds_the_stage(
+    operator: Operator, cluster: Cluster, shop: Shop, sync: Sync
+) -> None:
+    shop.open()
+    load = shop.start_load(rps=200, duration=120)
+    shop.ship("v2", stages=LONG)
+    shop.until_weight(25)
+    sync.every(SYNC_SECONDS, shop.apply_route)
+    shop.until_condition("TrafficContested", "True", timeout=60)
+    status = shop.status
+    assert status["contested"]["manager"] == GIT
+    assert status["contested"]["total"] >= 3
+    events = cluster.kubectl(
+        "get", "events", "-n", shop.namespace, "-o", 'jsonpath={range .items[*]}{.reason}|{.message}{"\\n"}{end}'
+    )
+    assert any("TrafficReverted" in line and GIT in line for line in events.stdout.splitlines())
+    answers = list(load.answers())
+    canary = sum(1 for a in answers if a.version == "v2")
+    total = len(answers)
+    assert canary / total <= 0.25 + 5 * (0.25 * 0.75 / total) ** 0.5
+    assert [a for a in answers if a.failed] == []
+
+
+def test_a_contested_route_is_rolled_back_after_its_limit(
+    operator: Operator, cluster: Cluster, shop: Shop, sync: Sync
+) -> None:
+    shop.open()
+    shop.start_load()
+    body = shop.manifest("v2", stages=LONG)
+    body["spec"]["traffic"]["contested"] = {"rollbackAfter": "3s"}
+    shop.deploy("canary", "v2")
+    cluster.apply(body, manager=GIT)
+    shop.until_weight(25)
+    sync.every(1.0, shop.apply_route)
+    shop.until_condition("RolledBack", "True", "RouteContested", timeout=60)
+    assert shop.canary_weight() == 0

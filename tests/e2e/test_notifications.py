@@ -1,0 +1,130 @@
+"""A rolled-back release is told once, with true figures; a target that hangs costs the rollback nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from testbed.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from testbed.shop import Shop
+    from testbed.sole_operator import SoleOperator
+
+KEY = "the-key-of-the-webhook"
+
+
+class Receiver(ThreadingHTTPServer):
+    """Takes messages; or takes connections and never answers, when it hangs."""
+
+    daemon_threads = True
+
+    def __init__(self, *, hangs: bool) -> None:
+        super().__init__(("127.0.0.1", 0), _Take)
+        self.closing = threading.Event()
+        self.hangs = hangs
+        self.taken: list[tuple[dict[str, str], bytes]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/hook"
+
+    def bodies(self, release: str) -> list[Any]:
+        """The messages about a release, in the order in which they came."""
+        found = [json.loads(body) for _, body in self.taken]
+        return [body for body in found if f"/namespaces/{release}/" in body["source"]]
+
+
+class _Take(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.taken.append(({k.lower(): v for k, v in self.headers.items()}, body))
+        if self.server.hangs:
+            self.server.closing.wait()
+            return
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def receiving(*, hangs: bool = False) -> Iterator[Receiver]:
+    receiver = Receiver(hangs=hangs)
+    thread = threading.Thread(target=receiver.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        receiver.closing.set()
+        receiver.shutdown()
+        receiver.server_close()
+
+
+@pytest.fixture
+def receiver(pytestconfig: pytest.Config) -> Iterator[Receiver]:
+    if pytestconfig.option.lane != "local":
+        pytest.skip("it listens on this machine, where only an operator of the local lane reaches it")
+    with receiving() as one:
+        yield one
+
+
+@pytest.fixture
+def stuck() -> Iterator[Receiver]:
+    with receiving(hangs=True) as one:
+        yield one
+
+
+def test_a_rollback_is_told_once_with_true_figures_and_a_hanging_target_does_not_slow_it(
+    operators: SoleOperator, shop: Shop, receiver: Receiver, stuck: Receiver, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text(KEY)
+    targets = {
+        "ops": {"kind": "webhook", "url": receiver.url, "secretFile": str(tmp_path / "key")},
+        "stuck": {"kind": "webhook", "url": stuck.url, "timeout": "10m"},
+    }
+    operators.run(notifications=targets, clusterName="lab")
+    shop.open()
+    shop.start_load(rps=100)
+    told = [{"target": "ops", "on": ["rollback"]}, {"target": "stuck", "on": ["start", "rollback"]}]
+    shop.ship("v2", error=0.5, notifications=told)
+    shop.until_condition("RolledBack", timeout=60)
+    wait_for("the message", lambda: receiver.bodies(shop.namespace), timeout=10)
+    assert len(stuck.taken) == 1, "one message hangs, and the next waits behind it"
+
+    status = shop.until("route at rest", lambda s: s["phase"] == "RolledBack" and s["weight"]["observed"] == 0)
+    assert status["rollback"]["seconds"] <= 1.0
+    (event,) = receiver.bodies(shop.namespace)  # one message, and no other
+    assert event["type"] == "dev.cdevents.service.rolledback.0.2.0"
+    said, record = event["data"]["customData"], status["rollback"]
+    assert said["rollbackSeconds"] == record["seconds"]
+    assert (said["canaryWeightBefore"], said["canaryWeight"]) == (record["fromWeight"], 0)
+    assert said["rules"][0]["rule"] == record["trigger"] == "burst"
+    assert said["rules"][0]["limit"] == "> 5%"
+    assert said["rules"][0]["value"] in record["message"]
+    assert said["evidence"]["head"] in [entry["evidence"]["head"] for entry in status["history"]]
+    assert said["command"] == f"kubectl sparkrelease status shop -n {shop.namespace}"
+    headers, body = receiver.taken[-1]
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    signature = base64.b64encode(hmac.digest(KEY.encode(), signed, hashlib.sha256)).decode()
+    assert headers["webhook-signature"] == f"v1,{signature}"
+
+    assert status["untold"] == [status["run"]["id"]], "the target that hangs was not told yet"
+    operators.crash()
+    wait_for("said again after the crash", lambda: len(receiver.bodies(shop.namespace)) > 1, timeout=30)
+    again = receiver.bodies(shop.namespace)[1]
+    assert (again["id"], again["data"]["customData"]["again"]) == (event["id"], True)

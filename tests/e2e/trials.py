@@ -1,0 +1,187 @@
+"""A trading desk under release for each rule of a ready-made policy: all at once, each with the fault of its rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from e2e.conftest import operator_user
+from testbed import app
+from testbed.app import App
+from testbed.cluster import Cluster
+from testbed.invariants import Watcher
+from testbed.kubeapi import KubeObject
+from testbed.paths import PROJECT
+from testbed.prometheus import query
+from testbed.scaling import scaled
+from testbed.shop import API_VERSION, GIT, Shop, operator_config
+from testbed.waiting import wait_for
+
+FACTORS = {"spark-standard": 90.0, "spark-feature-flag": 600.0}
+"""How many times faster the policies are: a stage of a quarter of an hour takes ten seconds, one of four hours 24."""
+
+HISTORY = 35
+"""Scrapes of stable before the releases begin: a baseline is made of at least five windows."""
+
+LONG = "20m"
+LOAD = 400.0
+"""Seconds of traffic: longer than everything here takes."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One rule, the fault it is there for, and the traffic it takes to be seen. Without a fault it is a healthy run."""
+
+    rule: str
+    fault: str = ""
+    policy: str = "spark-standard"
+    weight: float = 50
+    rps: float = 6
+    walks: bool = False
+    """Through the policy's own stages, instead of one long one."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.policy.removeprefix('spark-')}-{self.rule}"
+
+
+class Desk(Shop):
+    """A shop whose sides are the example application, one pod each, that lives as much faster as its policy."""
+
+    pace: float = 1.0
+
+    def deploy(
+        self, side: str, version: str, *, replicas: int = 1, wait: bool = True, error: float = 0.0, latency: str = "0s"
+    ) -> App:
+        deployed = App(self.namespace, f"{self.name}-{side}", f"testbed/trading:{version}", 1)
+        self.cluster.apply(app.deployment(deployed, env={"PACE": f"{self.pace:g}"}))
+        self.cluster.apply(app.service(deployed))
+        if wait:
+            self.wait_rolled_out(side)
+        return deployed
+
+    def break_canary(self, fault: str) -> None:
+        """Switches the fault on in the canary's pod, over HTTP."""
+        pods = self.cluster.list("v1", "Pod", self.namespace, labels=f"app={self.name}-canary")
+        for pod in pods:
+            app.switch(self.cluster.pod_url(pod), faults=fault)
+
+    def release_by(self, policy: str, spec: Mapping[str, Any]) -> None:
+        """Applies a release that takes its rules from the policy alone."""
+        body = self.manifest("v2", policyRef={"name": policy})
+        for part in ("stages", "metrics", "thresholds", "triggers", "settle"):
+            del body["spec"][part]
+        body["spec"] |= spec
+        self.cluster.apply(body, manager=GIT)
+
+    def told(self, *reasons: str) -> list[str]:
+        """Messages of its Events with one of these reasons."""
+        events = self.cluster.list("v1", "Event", self.namespace)
+        return [event["message"] for event in events if event["reason"] in reasons]
+
+    def verdicts(self) -> Mapping[str, Mapping[str, Any]]:
+        """What each trigger says now."""
+        return {v["rule"]: v for v in self.status.get("verdicts", []) if v["kind"] == "trigger"}
+
+
+class Trials:
+    """Every case with its desk, begun together."""
+
+    def __init__(self, cluster: Cluster, cases: Sequence[Case]) -> None:
+        self.cluster = cluster
+        self.cases = {case.name: case for case in cases}
+        self.desks: dict[str, Desk] = {}
+
+    def begin(self) -> None:
+        """Deploys all, gives their stables a past, releases, and breaks each canary once it has its traffic."""
+        for name, factor in FACTORS.items():
+            self.cluster.apply(policy(name, factor))
+        with ThreadPoolExecutor(max_workers=8) as workers:
+            for _ in workers.map(self._deploy, self.cases.values()):
+                pass
+            for _ in workers.map(self._serve, self.cases.values()):
+                pass
+            wait_for("a past for every baseline", self._have_past, timeout=90, every=1)
+            for _ in workers.map(self._release, self.cases.values()):
+                pass
+        with ThreadPoolExecutor(max_workers=len(self.cases)) as workers:
+            for _ in workers.map(self._break, self.cases.values()):
+                pass
+
+    def end(self) -> None:
+        """Ends the clients and asks for the namespaces to go."""
+        for desk in self.desks.values():
+            desk.close()
+
+    def promises_broken(self, since: int) -> list[str]:
+        """What was written to the desks against the operator's promises, after a cursor of the audit log."""
+        events = list(self.cluster.audit_events(since))
+        watchers = [Watcher(desk.namespace, f"{desk.name}-canary", operator_user()) for desk in self.desks.values()]
+        return [sentence for watcher in watchers for sentence in watcher.read(events).broken]
+
+    def _deploy(self, case: Case) -> None:
+        desk = self.desks[case.name] = Desk(self.cluster, self.cluster.namespace("trial"), "desk")
+        desk.pace = FACTORS[case.policy]
+        desk.deploy("stable", "v1", wait=False)
+        desk.deploy("canary", "v2", wait=False)
+        desk.apply_route()
+
+    def _serve(self, case: Case) -> None:
+        desk = self.desks[case.name]
+        desk.wait_rolled_out("stable")
+        desk.wait_rolled_out("canary")
+        desk.wait_serving()
+        desk.start_load(rps=case.rps, duration=LOAD)
+
+    def _have_past(self) -> bool:
+        seen = query(
+            self.cluster.prometheus_local_url,
+            f'count_over_time(idempotency_keys_active{{service="desk-stable"}}[5m]) >= {HISTORY}',
+        )
+        return {row["metric"]["namespace"] for row in seen} >= {desk.namespace for desk in self.desks.values()}
+
+    def _release(self, case: Case) -> None:
+        desk = self.desks[case.name]
+        spec: dict[str, Any] = {} if case.walks else one_stage(case.weight)
+        desk.release_by(case.policy, spec)
+
+    def _break(self, case: Case) -> None:
+        if not case.fault:
+            return
+        desk = self.desks[case.name]
+        try:  # a preflight that a busy machine fails is tried again every half a minute
+            desk.until_weight(case.weight, timeout=90)
+        except TimeoutError as late:
+            raise AssertionError(f"{case.name}: {late}; {desk.condition('Ready').get('message')}") from late
+        desk.break_canary(case.fault)
+
+
+def patient(cluster: Cluster) -> dict[str, Any]:
+    """The operator's servers, each with more time to answer: twenty releases begin at once, and machines differ."""
+    servers: dict[str, Any] = operator_config(cluster)["servers"]
+    return {name: server | {"timeout": "10s"} for name, server in servers.items()}
+
+
+def one_stage(weight: float) -> dict[str, Any]:
+    """One long stage, and no comparison: it sees slow and failing canaries sooner than the triggers on trial do."""
+    return {"stages": [{"name": "on-trial", "weight": weight, "duration": LONG}], "comparison": {"tests": []}}
+
+
+def written(name: str) -> dict[str, Any]:
+    """A ready-made policy's spec."""
+    spec: dict[str, Any] = yaml.safe_load((PROJECT / "manifests" / "policies" / f"{name}.yaml").read_text())["spec"]
+    return spec
+
+
+def policy(name: str, factor: float) -> KubeObject:
+    """A ready-made policy, that many times faster."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "ReleasePolicy",
+        "metadata": {"name": name},
+        "spec": scaled(written(name), factor),
+    }

@@ -1,0 +1,3 @@
+module sparkrelease.dev/testbed/app
+
+go 1.26

@@ -1,0 +1,51 @@
+"""Evidence of a run as a person checks it: with the command line, against what is stored in the cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.shop import Shop
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The entries of a run whose chain holds and whose decisions come out again as they were recorded."""
+
+    entries: Sequence[Mapping[str, Any]]
+
+    @property
+    def kinds(self) -> list[str]:
+        """What was decided, in order."""
+        return [str(entry["kind"]) for entry in self.entries]
+
+    def last(self, kind: str) -> Mapping[str, Any]:
+        """The last entry of a kind.
+
+        Raises:
+            AssertionError: there is none.
+        """
+        found = [entry for entry in self.entries if entry["kind"] == kind]
+        assert found, f"no {kind} among {self.kinds}"
+        return found[-1]
+
+
+def checked(shop: Shop) -> Stored:
+    """The evidence of the shop's present run, once all of it is stored, `verify` and `replay` agreed with it.
+
+    Raises:
+        AssertionError: one of them did not.
+    """
+
+    def complete(status: Mapping[str, Any]) -> bool:
+        return bool((status.get("evidence") or {}).get("entries")) and not status.get("pendingEvidence")
+
+    known = shop.until("all evidence stored", complete, timeout=30)["evidence"]
+    for verb, told in (("verify", "every link holds"), ("replay", "decisions reproduced")):
+        done = shop.cluster.kubectl("sparkrelease", "evidence", verb, shop.name, "-n", shop.namespace)
+        assert (done.returncode, told in done.stdout) == (0, True), done.stdout + done.stderr
+    maps = [shop.cluster.get("v1", "ConfigMap", name, shop.namespace) for name in known["configMaps"]]
+    lines = "".join(one["data"]["entries.jsonl"] for one in maps).splitlines()
+    return Stored([json.loads(line) for line in lines])

@@ -1,0 +1,128 @@
+"""The promises that hold after every write, checked on what the API server's audit log shows of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from testbed.audit import AuditEvent
+from testbed.shop import canary_percent
+
+_EPOCH = "sparkrelease.dev/epoch"
+_RUN = "sparkrelease.dev/run"
+
+
+def _as_stored(events: Iterable[AuditEvent]) -> list[AuditEvent]:
+    """Events in the order in which the store took them.
+
+    The log has them in the order in which they were answered: of two at a time, the later one may be answered first.
+    """
+    placed: list[tuple[int, AuditEvent]] = []
+    revision = 0
+    for event in events:  # an answer without a version, as to a deletion, stays behind its predecessor
+        revision = int(event.response.get("metadata", {}).get("resourceVersion") or revision)
+        placed.append((revision, event))
+    return [event for _, event in sorted(placed, key=lambda one: one[0])]
+
+
+@dataclass
+class Watcher:
+    """Reads writes in order and collects broken promises of one namespace as sentences."""
+
+    namespace: str
+    canary: str
+    operator_user: str
+    highest_stage: float = 100.0
+    broken: list[str] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    writers: list[str] = field(default_factory=list)
+    _generation: int = 0
+    _epoch: int = 0
+    _allowed: float = 0.0
+    _paused: bool = False
+    _entries: tuple[str, int] = ("", 0)
+    _rolled_back: set[str] = field(default_factory=set)
+
+    def read(self, events: Iterable[AuditEvent]) -> Watcher:
+        """Checks every successful write to the namespace."""
+        taken = [e for e in events if e.namespace == self.namespace and e.writes and e.code < 300]
+        for event in _as_stored(taken):
+            body = event.response or {}
+            if event.resource in {"httproutes", "grpcroutes"} and event.user == self.operator_user:
+                self._route(event, body)
+            elif event.resource == "sparkreleases" and body.get("kind") == "SparkRelease":
+                self._release(event, body)
+            elif event.resource == "configmaps":
+                self._evidence(event)
+        return self
+
+    def _say(self, event: AuditEvent, text: str) -> None:
+        self.broken.append(f"{event.received} {event.verb} {event.resource}/{event.name}: {text}")
+
+    def _route(self, event: AuditEvent, body: dict[str, Any]) -> None:
+        rules = body.get("spec", {}).get("rules", [])
+        if not rules:
+            return
+        for rule in rules:
+            weights = [backend.get("weight") for backend in rule.get("backendRefs", [])]
+            if None in weights:
+                self._say(event, "a weight is not explicit")
+            elif sum(weights) not in {100, 100_000}:
+                self._say(event, f"weights {weights} do not sum to the whole")
+        weight = canary_percent(body, self.canary)
+        last = self.weights[-1] if self.weights else 0.0
+        if weight > last and weight > self._allowed:
+            self._say(event, f"weight rose to {weight} before status and evidence allowed more than {self._allowed}")
+        marks = body.get("metadata", {}).get("annotations", {})
+        if weight > last and marks.get(_RUN) in self._rolled_back:
+            self._say(event, f"weight rose to {weight} in run {marks[_RUN]}, which was rolled back")
+        if weight > last and self._paused:
+            self._say(event, f"weight rose to {weight} while paused")
+        if weight > self.highest_stage:
+            self._say(event, f"weight {weight} is above the highest stage")
+        if weight != last:
+            self.weights.append(weight)
+        epoch = int(marks.get(_EPOCH, 0) or 0)
+        if epoch and epoch < self._epoch:
+            self._say(event, f"written under epoch {epoch} after {self._epoch}: two writers")
+        self._epoch = max(self._epoch, epoch)
+        self.writers.append(f"{event.user}@{epoch}")
+
+    def _release(self, event: AuditEvent, body: dict[str, Any]) -> None:
+        status = body.get("status") or {}
+        if event.subresource == "status" and event.user != self.operator_user:
+            self._generation, self._entries = 0, ("", 0)  # a backup was put back: what follows goes on from there
+        seen = int(status.get("observedGeneration", 0))
+        if seen > int(body.get("metadata", {}).get("generation", 0)):
+            self._say(event, "observedGeneration is ahead of generation")
+        if seen < self._generation:
+            self._say(event, f"observedGeneration went back from {self._generation} to {seen}")
+        self._generation = seen
+        self._allowed = float(status.get("weight", {}).get("desired", 0) or 0)
+        run = status.get("run") or {}
+        evidence = status.get("evidence") or {}
+        if (
+            run
+            and not run.get("end")
+            and self._allowed > 0
+            and not evidence.get("entries")
+            and not status.get("pendingEvidence")
+        ):
+            self._say(event, "weight is wanted without evidence")
+        entries = int(evidence.get("entries", 0))
+        if run.get("id") == self._entries[0] and entries < self._entries[1]:
+            self._say(event, f"{self._entries[1] - entries} entries of evidence are gone from run {run['id']}")
+        self._entries = (run.get("id", ""), entries)
+        self._paused = bool(body.get("spec", {}).get("paused") or status.get("pause"))
+        if rollback := status.get("rollback"):
+            self._rolled_back.add(rollback["run"])
+        ended = {h["run"] for h in status.get("history", [])}
+        if run.get("id") in ended and not run.get("end"):
+            self._say(event, f"run {run['id']} came back after its end")
+
+    def _evidence(self, event: AuditEvent) -> None:
+        if "-evidence-" not in event.name:
+            return
+        if event.verb not in {"create", "delete"}:
+            self._say(event, "evidence was rewritten")

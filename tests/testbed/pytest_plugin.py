@@ -1,0 +1,149 @@
+"""pytest fixtures `cluster` (one per session) and `ns` (a fresh namespace per test).
+
+Tests that use them are marked `cluster` by themselves. The option `--lane` (of the project's conftest) says where
+they run: `local` (default) or `kind`. With `--clusters N` the test files are shared out among so many clusters side by
+side, each in a worker process of its own. After a failed test, logs and objects are in `.testbed/failures/<test>/`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from testbed import namespace, paths, session
+from testbed.cluster import Cluster
+from testbed.kindlane.host import KindError, require
+from testbed.toolchain import BuildError
+
+FAILURES = paths.PROJECT / ".testbed" / "failures"
+
+_obstacle = pytest.StashKey[Exception]()
+_running = pytest.StashKey[Cluster]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--clusters", type=int, default=1, help="so many local clusters side by side, each with its share of the files"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Has pytest-xdist share out whole files, in the order in which they were collected, among workers in namespaces.
+
+    A worker has threads before this plugin is loaded in it: it is in its namespace from the start.
+    """
+    option = config.option
+    if hasattr(config, "workerinput"):  # a worker, which is given the same options, shares out nothing
+        return
+    if option.clusters > 1 and option.lane == "local" and not option.collectonly:
+        _build(config)
+        worker = shlex.join([sys.executable, "-m", "testbed.inside"])
+        option.tx = [f"popen//python={worker}"] * option.clusters
+        option.dist, option.loadscopereorder = "loadfile", False
+        os.environ.update(paths.python_environment())  # how a worker finds testbed.inside
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _needs_cluster(item):
+            item.add_marker(pytest.mark.cluster)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Enters the namespace while this process has one thread: after collection it is known whether there is need."""
+    config = session.config
+    wanted = any(_needs_cluster(item) for item in session.items) and not config.option.collectonly
+    if wanted and config.option.lane == "local":
+        _prepare(config)
+    elif wanted:
+        _require_kind()
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
+    """The cluster of this test session, with the product's CRDs and manifests installed."""
+    if _obstacle in pytestconfig.stash:
+        raise pytestconfig.stash[_obstacle]
+    started = session.start(pytestconfig.option.lane)
+    pytestconfig.stash[_running] = started
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+@pytest.fixture
+def ns(cluster: Cluster) -> Iterator[str]:
+    """A fresh namespace; its deletion is asked for and not waited for."""
+    name = cluster.namespace()
+    yield name
+    cluster.delete("v1", "Namespace", name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and report.when == "call" and _running in item.config.stash and _needs_cluster(item):
+        folder = FAILURES / re.sub(r"[^\w.-]+", "_", item.nodeid)[-120:]
+        shutil.rmtree(folder, ignore_errors=True)
+        started = item.config.stash[_running]
+        started.diagnostics(folder)
+        _heal(started)
+        report.sections.append(("cluster", f"logs and objects: {os.path.relpath(folder)}"))
+    return report
+
+
+def _heal(cluster: Cluster) -> None:
+    """Ends the outages a failed test has left, so that the next one does not fail for them."""
+    for part in (cluster.prometheus, cluster.apiserver):  # who restarts the latter waits for the former to notice
+        part.resume()
+        part.start()
+
+
+def _needs_cluster(item: pytest.Item) -> bool:
+    return "cluster" in getattr(item, "fixturenames", ())
+
+
+def _prepare(config: pytest.Config) -> None:
+    try:
+        with _terminal(config):
+            session.prepare()
+    except (namespace.NamespaceError, BuildError) as error:
+        config.stash[_obstacle] = error  # raised by the fixture: a test that needs a cluster fails, and says why
+
+
+def _build(config: pytest.Config) -> None:
+    """What every worker needs, made once and before them."""
+    try:
+        with _terminal(config):
+            session.build()
+    except BuildError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _require_kind() -> None:
+    """Ends the run at once, with one sentence, where the kind lane cannot run."""
+    try:
+        require()
+    except KindError as error:
+        pytest.exit(str(error), pytest.ExitCode.USAGE_ERROR)
+
+
+@contextmanager
+def _terminal(config: pytest.Config) -> Iterator[None]:
+    """Lets a first build show its progress instead of being captured."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is None:
+        yield
+        return
+    with capture.global_and_fixture_disabled():
+        yield

@@ -1,0 +1,50 @@
+"""One operator at a time: two with Leases of their own would both write."""
+
+from __future__ import annotations
+
+from testbed.cluster import Cluster, Operator
+from testbed.shop import operator_config
+
+
+class SoleOperator:
+    """Stays for as long as tests want the same, and makes way for another."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._wanted: object = None
+        self._running: Operator | None = None
+
+    def run(self, replicas: int = 1, **changes: object) -> Operator:
+        """The running operator if it is whole and has this configuration, else a new one."""
+        config = operator_config(self._cluster, **changes)
+        if self._running is None or self._wanted != (replicas, config) or not self._running.running:
+            self.stop()
+            self._running = self._cluster.start_operator(config, replicas=replicas)
+            self._wanted = (replicas, config)
+        return self._running
+
+    def crash(self) -> None:
+        """Kills it without warning and starts it again.
+
+        Its Lease is freed at once, as if its time had run out: how long that takes is another scenario.
+
+        Raises:
+            RuntimeError: none was started.
+        """
+        if self._running is None:
+            raise RuntimeError("no operator was started")
+        self._running.kill()
+        self._cluster.patch(
+            "coordination.k8s.io/v1",
+            "Lease",
+            "sparkrelease-operator",
+            "sparkrelease-system",
+            {"spec": {"holderIdentity": ""}},
+        )
+        self._running.restart()
+
+    def stop(self) -> None:
+        """Ends it; its Lease is given back."""
+        if self._running is not None:
+            self._running.stop()
+        self._running = None

@@ -1,0 +1,120 @@
+"""The watcher says nothing of a good run, and names each promise that a write breaks."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from testbed.audit import AuditEvent
+from testbed.invariants import Watcher
+from testbed.kubeapi import KubeObject
+
+NAMESPACE, OPERATOR, PERSON = "shop", "system:serviceaccount:sparkrelease-system:sparkrelease-operator", "jane"
+RUN = "v2-aaaaaa"
+
+
+def write(
+    resource: str, body: KubeObject, *, verb: str = "patch", name: str = "shop", user: str = OPERATOR, code: int = 200
+) -> AuditEvent:
+    """A write as the audit log has it."""
+    at = dt.datetime(2026, 1, 5, tzinfo=dt.UTC)
+    return AuditEvent(
+        cursor=0,
+        verb=verb,
+        user=user,
+        user_agent="",
+        group="",
+        resource=resource,
+        subresource="",
+        namespace=NAMESPACE,
+        name=name,
+        code=code,
+        stage="ResponseComplete",
+        received=at,
+        completed=at,
+        raw={"responseObject": body},
+    )
+
+
+def route(
+    canary: int | None, *, stable: int | None = None, epoch: int = 1, user: str = OPERATOR, code: int = 200
+) -> AuditEvent:
+    """The operator writes weights."""
+    rest = 100 - (canary or 0) if stable is None else stable
+    backends: list[dict[str, Any]] = [{"name": "shop-stable", "weight": rest}, {"name": "shop-canary"}]
+    if canary is not None:
+        backends[1]["weight"] = canary
+    marks = {"sparkrelease.dev/epoch": str(epoch), "sparkrelease.dev/run": RUN}
+    body = {"metadata": {"annotations": marks}, "spec": {"rules": [{"backendRefs": backends}]}}
+    return write("httproutes", body, user=user, code=code)
+
+
+def release(desired: float, *, seen: int = 1, generation: int = 1, entries: int = 3, **more: object) -> AuditEvent:
+    """The operator writes the status; `spec` and further fields of the status as given."""
+    spec = more.pop("spec", {})
+    status = {
+        "observedGeneration": seen,
+        "weight": {"desired": desired},
+        "run": {"id": RUN},
+        "evidence": {"entries": entries},
+        **more,
+    }
+    body = {"kind": "SparkRelease", "metadata": {"generation": generation}, "spec": spec, "status": status}
+    return write("sparkreleases", body)
+
+
+def evidence(verb: str) -> AuditEvent:
+    return write("configmaps", {}, verb=verb, name=f"shop-{RUN}-evidence-000")
+
+
+def broken(*events: AuditEvent) -> list[str]:
+    return Watcher(NAMESPACE, "shop-canary", OPERATOR).read(events).broken
+
+
+def test_a_good_run_breaks_nothing() -> None:
+    up = [event for weight in (5, 25, 100) for event in (release(weight), route(weight))]
+    assert broken(evidence("create"), *up, route(50), route(0), release(0, run={"id": RUN, "end": "Settled"})) == []
+
+
+def test_what_others_write_elsewhere_or_in_vain_is_not_held_against_the_operator() -> None:
+    assert broken(route(70, user=PERSON), route(70, code=422)) == []
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ([release(25), route(25, stable=80)], "do not sum"),
+        ([release(25), route(None)], "not explicit"),
+        ([release(5), route(25)], "rose to 25.0 before status"),
+        ([route(5)], "rose to 5.0 before status"),
+        ([release(5, entries=0)], "without evidence"),
+        ([release(5, seen=2)], "ahead of generation"),
+        ([release(5, seen=2, generation=2), release(5, seen=1, generation=2)], "went back from 2 to 1"),
+        ([release(25), route(5, epoch=2), route(25, epoch=1)], "two writers"),
+        ([release(5), release(5, entries=2)], "1 entries of evidence are gone"),
+        ([release(25, spec={"paused": True}), route(25)], "while paused"),
+        ([release(25, pause={"user": PERSON}), route(25)], "while paused"),
+        ([release(25, rollback={"run": RUN}), route(25)], "which was rolled back"),
+        ([release(0, history=[{"run": RUN}])], "came back after its end"),
+        ([evidence("create"), evidence("patch")], "rewritten"),
+        ([evidence("create"), evidence("update")], "rewritten"),
+    ],
+)
+def test_every_broken_promise_is_named(events: list[AuditEvent], words: str) -> None:
+    found = broken(*events)
+    assert len(found) == 1, found
+    assert words in found[0]
+
+
+def test_writes_that_were_answered_the_other_way_round_break_nothing() -> None:
+    edited, answered = release(5, seen=1, generation=2), release(5, seen=2, generation=2)
+    for event, version in ((edited, "7"), (answered, "8")):
+        event.response["metadata"]["resourceVersion"] = version
+    assert broken(answered, edited) == []
+
+
+def test_a_weight_above_the_highest_stage_is_named() -> None:
+    watcher = Watcher(NAMESPACE, "shop-canary", OPERATOR, highest_stage=50)
+    assert "above the highest stage" in watcher.read([release(100), route(100)]).broken[0]

@@ -1,0 +1,105 @@
+"""What the kind lane asks for, checked where no Docker is: its configuration, its images, its refusal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from testbed import objects
+from testbed.gateway import LATENCY_EDGES_MS
+from testbed.kindlane import host, monitoring, operators
+from testbed.kindlane.host import Host, KindError
+from testbed.kindlane.images import LOCAL, PUBLIC, Images
+from testbed.kindlane.node import kind_config
+from testbed.paths import PROJECT
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """A machine with nothing on its PATH."""
+    monkeypatch.delenv(host.LAB, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return Host(tmp_path)
+
+
+def test_without_docker_it_says_in_one_sentence_what_is_needed(machine: Host) -> None:
+    with pytest.raises(KindError) as refusal:
+        host.require()
+    said = str(refusal.value)
+    assert "Docker" in said
+    assert "make test" in said
+    assert said.count(".") == 1
+
+
+def test_a_lab_folder_without_its_programs_is_refused(machine: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(host.LAB, str(machine.folder / "nowhere"))
+    with pytest.raises(KindError, match="no program called up"):
+        host.require()
+
+
+def test_a_command_that_fails_is_named_with_what_it_said(machine: Host) -> None:
+    with pytest.raises(KindError, match="docker"):
+        machine.docker("version")
+
+
+def test_the_cluster_is_the_projects_with_an_audit_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SPARKRELEASE_CACHE", str(tmp_path))
+    ours = yaml.safe_load((PROJECT / "kind-config.yaml").read_text())
+    config = kind_config()
+    assert config["networking"] == ours["networking"]
+    proxy, plane = (yaml.safe_load(patch) for patch in config["kubeadmConfigPatches"])
+    assert proxy["nftables"]["minSyncPeriod"] == "50ms"
+    arguments = {one["name"]: one["value"] for one in plane["apiServer"]["extraArgs"]}
+    (mount,) = config["nodes"][0]["extraMounts"]
+    assert arguments["audit-policy-file"] == mount["containerPath"]
+    assert yaml.safe_load(Path(mount["hostPath"]).read_text())["kind"] == "Policy"
+
+
+def test_every_image_can_be_replaced(machine: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = Images(machine)
+    assert set(PUBLIC) == set(LOCAL)
+    for part, usual in PUBLIC.items():
+        assert images.name(part) == usual
+        monkeypatch.setenv(f"SPARKRELEASE_IMAGE_{part.upper()}", f"mirror.example/{part}:1")
+        assert images.name(part) == f"mirror.example/{part}:1"
+    monkeypatch.setenv("SPARKRELEASE_IMAGE_APP", "mirror.example/app")
+    assert images.app("v7") == "mirror.example/app:v7"
+
+
+def test_the_manifests_name_parts_where_images_go_in(machine: Host) -> None:
+    found = Images(machine).fill_in(monitoring.third_parties())
+    images = {
+        container["image"]
+        for obj in found
+        if obj["kind"] == "Deployment"
+        for container in obj["spec"]["template"]["spec"]["containers"]
+    }
+    assert images == {PUBLIC["contour"], PUBLIC["envoy"], PUBLIC["prometheus"]}
+    assert not [image for image in images if image.endswith(":latest") or ":" not in image]
+
+
+def test_envoy_measures_at_the_same_edges_as_in_the_local_lane() -> None:
+    (config,) = (
+        obj for obj in monitoring.third_parties() if obj["kind"] == "ConfigMap" and "envoy.json" in obj["data"]
+    )
+    bootstrap = yaml.safe_load(config["data"]["envoy.json"])
+    assert bootstrap["stats_config"]["histogram_bucket_settings"][0]["buckets"] == list(LATENCY_EDGES_MS)
+
+
+def test_an_instance_is_the_shipped_deployment_but_for_name_image_and_configuration() -> None:
+    (shipped,) = objects.load_objects(PROJECT / "manifests" / "base" / "deployment.yaml")
+    wish = operators.deployment(shipped, "operator-1-0", "some:image", args=["--log-level=debug"], env={"X": "1"})
+    ours, theirs = wish["spec"]["template"]["spec"], shipped["spec"]["template"]["spec"]
+    for field in ("securityContext", "serviceAccountName", "terminationGracePeriodSeconds"):
+        assert ours[field] == theirs[field]
+    (mine,), (original,) = ours["containers"], theirs["containers"]
+    for field in ("securityContext", "volumeMounts", "resources", "readinessProbe"):
+        assert mine[field] == original[field]
+    assert mine["args"] == [*original["args"], "--log-level=debug"]
+    variables = {one["name"]: one.get("value") for one in mine["env"]}
+    assert variables["POD_NAME"] == "operator-1-0"
+    assert variables["X"] == "1"
+    assert wish["spec"]["selector"]["matchLabels"].items() <= wish["spec"]["template"]["metadata"]["labels"].items()
+    assert shipped["metadata"]["name"] == "sparkrelease-operator"

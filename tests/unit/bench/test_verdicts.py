@@ -1,0 +1,115 @@
+"""The benchmark of verdicts: streams, what is made of runs, and the page."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from bench.verdicts import page
+from bench.verdicts.cells import ERRORS, HEALTHY, MAIN, RATES, SLOWER, Cell, bad_cells, healthy_cells, of_cell
+from bench.verdicts.engine import NAME, Numpy
+from bench.verdicts.figures import Figure, Found, figure
+from bench.verdicts.goals import goals
+from bench.verdicts.others import ORACLE, RULES, Run, try_others
+from bench.verdicts.streams import SCRAPES, Seen, Service, schedule
+from bench.verdicts.tries import everything
+
+from sparkrelease.simulate.chance import Seeded
+
+STRONG = Cell(ERRORS[4], 50.0)
+
+
+def seen(bad: list[int], total: list[int], boxes: list[list[int]]) -> Seen:
+    return Seen(np.array(total)[:, None], np.array(bad)[:, None], np.array(boxes)[:, None, :])
+
+
+# ---------------------------------------------------------------- streams
+
+
+def test_a_quantile_is_prometheus_own_interpolation() -> None:
+    boxes = [[10, 80, 10, 0], [0, 0, 0, 4], [0, 0, 0, 0]]
+    values = seen([0, 0, 0], [100, 4, 0], boxes).quantile(0.5, (0.1, 0.2, 0.4))[:, 0]
+    assert values[0] == pytest.approx(0.15)
+    assert values[1] == 0.4
+    assert np.isnan(values[2])
+
+
+def test_gains_over_a_window_are_those_of_its_scrapes() -> None:
+    over = seen([1, 0, 2, 0], [10, 10, 10, 0], [[1], [2], [3], [4]]).over(2)
+    assert over.bad[:, 0].tolist() == [1, 1, 2, 2]
+    assert over.boxes[:, 0, 0].tolist() == [1, 3, 5, 7]
+    assert over.ratio()[:, 0].tolist() == pytest.approx([0.1, 0.05, 0.1, 0.2])
+
+
+@pytest.mark.parametrize("cell", [STRONG, Cell(SLOWER[3], 50.0), Cell(HEALTHY[2], 50.0)], ids=lambda cell: cell.name)
+def test_the_fast_streams_and_the_simulator_s_serve_the_same(cell: Cell) -> None:
+    service = Service(cell, MAIN.edges, 400, 1)
+    weights = schedule()
+    assert len(weights) == SCRAPES
+    canary = service.record(weights[:160], canary=True)
+    assert canary.total.mean(axis=1)[100] == pytest.approx(750 * weights[100] / 100, rel=0.05)
+    assert np.array_equal(canary.boxes.sum(axis=-1), canary.total)
+    harm = service.harmed(150)
+    rate = canary.bad[150][harm].sum() / max(canary.total[150][harm].sum(), 1)
+    assert rate == pytest.approx(cell.scenario.errors or 0.001, rel=0.3)
+
+
+def test_numpy_draws_what_the_standard_library_draws() -> None:
+    ours, other = Seeded(1), Numpy(1)
+    for draw in ("poisson", "binomial", "spread"):
+        arguments = {"poisson": (30.0,), "binomial": (300, 0.1), "spread": (300, [0.1, 0.9])}[draw]
+        means = [np.mean([np.ravel(getattr(one, draw)(*arguments))[0] for _ in range(2000)]) for one in (ours, other)]
+        assert means == pytest.approx([30, 30], abs=0.6)
+
+
+# ---------------------------------------------------------------- rules in their cells
+
+
+def test_every_rule_of_others_sees_a_canary_that_fails_a_fifth_of_its_requests() -> None:
+    found = try_others(STRONG, MAIN, 20)
+    assert set(found) == set(RULES)
+    back = {rule: figure(STRONG, runs).share for rule, runs in found.items()}
+    assert back == dict.fromkeys(RULES, 100.0)
+    fastest = figure(STRONG, found[ORACLE])
+    assert all(figure(STRONG, runs).lost >= fastest.lost for runs in found.values())
+
+
+def test_cells_have_names_of_their_own_and_every_section_is_tried() -> None:
+    names = [cell.name for cell in (*healthy_cells(), *bad_cells())]
+    assert len(set(names)) == len(names)
+    assert {one.section for one in everything()} >= {"main", "hold-out", "scraped every second", "margin", "warm-up"}
+    comparison = of_cell(Cell(HEALTHY[2], 50.0, control=True)).comparison
+    assert comparison is not None and comparison.keep_control == 1
+
+
+# ---------------------------------------------------------------- figures and page
+
+
+def test_a_run_that_never_went_back_is_the_longest_and_loses_what_it_served() -> None:
+    runs = [Run(60.0, 3, 90, "burst", "burst: so"), Run(120.0, 5, 95, "burst"), Run(None, 900, 9000, "promoted")]
+    one = figure(STRONG, runs)
+    assert (one.back, one.after, one.after_95, one.lost, one.sentence) == (2, 2.0, None, 5.0, "burst: so")
+    assert figure(Cell(SLOWER[3], 50.0), runs).lost == 95
+
+
+@pytest.mark.parametrize(("back", "runs", "at_most"), [(0, 300, 0.99), (3, 300, 2.56), (5, 5, 100.0)])
+def test_a_share_is_told_with_what_it_surely_does_not_exceed(back: int, runs: int, at_most: float) -> None:
+    assert Figure(runs, back, None, None, 0, 0, 0, {}, "").at_most == pytest.approx(at_most, abs=0.02)
+
+
+def test_a_goal_is_reached_or_not_and_says_by_how_much() -> None:
+    ours, best = (Figure(10, 10, 1.0, 2.0, lost, 9, 0, {}, "") for lost in (9.0, 4.0))
+    told = {one.goal: one for one in goals({STRONG.name: {NAME: ours, ORACLE: best}}, {})}
+    lost = told["failed requests until rollback, errors 20 %, 50/s: <= 1.5x the oracle"]
+    assert (lost.reached, lost.found) == (False, "2.2x (9 of 4)")
+    assert told["20 % errors at 50 requests/s rolled back, scraped every 15 s: <= 60 s"].reached is True
+    assert told["false rollbacks, healthy, at 5, 50 and 500 requests/s: <= 1 %"].reached is None
+
+
+def test_the_page_has_every_rule_and_says_what_was_not_measured() -> None:
+    figures = {cell.name: {} for cell in (*healthy_cells(), *bad_cells())}
+    figures[STRONG.name] = {rule: Figure(10, 10, 1.0, 2.0, 4.0, 9, 0, {}, "") for rule in (*RULES, NAME)}
+    text = page.page(Found({"main": figures}, "a machine", "2026-01-01 00:00", 60.0))
+    for rule in (*RULES, NAME):
+        assert rule in text
+    assert "not measured" in text and "make bench ARGS=verdicts" in text
+    assert all(f"### {rps:g} requests a second" in text for rps in RATES)

@@ -1,0 +1,114 @@
+"""`preflight`: what keeps a run from starting, tried from here; nothing is created, and what is left out is said."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from fakes.prometheus_server import MisbehavingServer, vector
+from sparkrelease.api.config import OperatorConfig
+from sparkrelease.api.reasons import Reason
+from sparkrelease.cli.app import app
+from sparkrelease.cli.cluster import Cluster
+from sparkrelease.cli.manifests import read_manifest
+from sparkrelease.cli.preflight import From, place_host, try_preflight
+from sparkrelease.cli.tried import Result
+from sparkrelease.decide.facts import Problem
+from sparkrelease.ports.api_server import Reply
+from unit.cli.test_planning import manifest
+
+FILE = "text"
+DIGEST = hashlib.sha256(FILE.encode()).hexdigest()
+ITEMS = [
+    {"name": "query", "promql": "sum(up)", "expect": ["value == 1"]},
+    {"name": "inside", "http": "http://$canary/"},
+    {"name": "job", "job": "check"},
+    {"name": "file", "artifact": f"files/key@sha256:{DIGEST}"},
+]
+
+
+class Door:
+    """A cluster that has one ConfigMap and one of the two Services; anything but a read would be an error."""
+
+    def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Reply:
+        if path.endswith("/configmaps/files"):
+            return Reply(200, {"data": {"key": FILE}})
+        if path.endswith("/services/shop-stable"):
+            return Reply(200, {"kind": "Service"})
+        return Reply(404, {}, Problem(Reason.OBJECT_NOT_FOUND, "not found"))
+
+
+def written(tmp_path: Path, items: list[dict[str, object]]) -> Path:
+    file = tmp_path / "release.yaml"
+    file.write_text(yaml.safe_dump(manifest(preflight=items)))
+    return file
+
+
+def run(tmp_path: Path, *args: str, items: list[dict[str, object]] = ITEMS) -> tuple[int, str]:
+    command = ["preflight", "-f", str(written(tmp_path, items)), "--offline", *args]
+    done = CliRunner(env={"COLUMNS": None}).invoke(app, command)
+    return done.exit_code, done.output
+
+
+def test_without_a_cluster_and_a_server_everything_is_skipped_with_its_reason(tmp_path: Path) -> None:
+    code, output = run(tmp_path)
+    assert code == 0, output
+    for words in (
+        "- skip  query",
+        "--prometheus URL",
+        "answers inside the cluster",
+        "a Job would be created",
+        "7 skip",
+    ):
+        assert words in output
+
+
+def test_a_query_that_is_not_as_expected_fails_with_1_and_an_optional_one_only_warns(tmp_path: Path) -> None:
+    item: dict[str, object] = {"name": "query", "promql": "sum(up)", "expect": ["value == 1"]}
+    with MisbehavingServer(vector(({}, "0"))).serving() as server:
+        code, output = run(tmp_path, "--prometheus", server.url, items=[item])
+        assert (code, "✖ fail  query" in output) == (1, True), output
+        _, output = run(tmp_path, "--prometheus", server.url, items=[item | {"optional": True}])
+        assert "! warn  query" in output
+
+
+def test_programs_get_the_same(tmp_path: Path) -> None:
+    code, output = run(tmp_path, "-o", "json")
+    told = json.loads(output)
+    assert code == 0
+    assert {one["name"]: one["result"] for one in told["checks"]}["job"] == "skip"
+
+
+def test_a_policy_of_another_file_is_merged_in(tmp_path: Path) -> None:
+    release = manifest()
+    release["spec"]["policyRef"] = {"name": "standard"}
+    policy = {"kind": "ReleasePolicy", "metadata": {"name": "standard"}, "spec": {"preflight": ITEMS[2:3]}}
+    files = [tmp_path / "release.yaml", tmp_path / "policy.yaml"]
+    for file, body in zip(files, (release, policy), strict=True):
+        file.write_text(yaml.safe_dump(body))
+    command = ["preflight", "-f", str(files[0]), "--policy-file", str(files[1]), "--offline"]
+    done = CliRunner(env={"COLUMNS": None}).invoke(app, command)
+    assert "- skip  job" in done.output
+
+
+def test_with_a_cluster_files_are_read_and_services_looked_for(tmp_path: Path) -> None:
+    target = read_manifest([written(tmp_path, ITEMS)], []).placed("shop")
+    here = From(cast("Cluster", Door()), OperatorConfig(), ask=False, hosts_known=False)
+    lines = {line.name: line.result for line in try_preflight(target, here)}
+    assert lines["file"] is Result.PASS
+    assert (lines["service shop-stable"], lines["service shop-canary"]) == (Result.PASS, Result.FAIL)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [("https://a.example/x", "a.example"), ("http://A:8080?x", "a:8080"), ("http://u:p@a/", "a"), ("x", "")],
+)
+def test_the_host_of_a_url(url: str, host: str) -> None:
+    assert place_host(url) == host

@@ -1,0 +1,173 @@
+"""A run's evidence bears its decisions out, and says where it does not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+
+import pytest
+
+from sparkrelease.api.command import Verb
+from sparkrelease.api.reasons import Reason
+from sparkrelease.api.status import Phase
+from sparkrelease.decide.evidence import Entry
+from sparkrelease.decide.facts import Counts
+from sparkrelease.decide.inputs import pack, unpack
+from sparkrelease.decide.replay import Difference, replay
+from sparkrelease.decide.resolve import ResolvedSpec
+from unit.decide.world import FP2, World, settled, spec
+
+
+def good() -> list[Entry]:
+    return settled().stored()
+
+
+def bad() -> list[Entry]:
+    world = World()
+    world.reach(25)
+    world.reading = Counts(500, 1000)
+    world.run_for(60, until=Phase.ROLLED_BACK)
+    assert world.status.phase is Phase.ROLLED_BACK
+    return world.stored()
+
+
+def at(entries: list[Entry], kind: Reason) -> int:
+    return next(place for place, entry in enumerate(entries) if entry.kind == kind.value)
+
+
+def changed(entries: list[Entry], place: int, **changes: object) -> list[Entry]:
+    other = dataclasses.replace(entries[place], **changes)  # type: ignore[arg-type]  # fields of Entry
+    return [*entries[:place], other, *entries[place + 1 :]]
+
+
+@pytest.mark.parametrize("run", [good, bad])
+def test_every_decision_of_a_run_is_reproduced(run: Callable[[], list[Entry]]) -> None:
+    entries = run()
+    found = replay(entries)
+    assert (found.difference, found.entries) == (None, len(entries))
+    assert 3 <= found.decisions < found.entries
+
+
+def test_holds_commands_and_checkpoints_are_reproduced_too() -> None:
+    stages = [{"name": "long", "weight": 25, "duration": "30m"}]
+    world = World(spec=spec(stages=stages, deletionPolicy="Orphan"))
+    world.reach(25)
+    world.run_for(700)
+    world.blind()
+    world.run_for(20)
+    world.reading = world.stable_reading = Counts(0, 1000)
+    world.say(Verb.PAUSE)
+    world.run_for(20)
+    world.say(Verb.ROLLBACK)
+    world.run_for(20)
+    kinds = {entry.kind for entry in world.stored()}
+    assert {"Checkpoint", "PrometheusUnreachable", "CommandTaken", "RollbackRequested", "RolledBack"} <= kinds
+    assert replay(world.stored()).difference is None
+
+
+def test_an_entry_about_an_ended_run_follows_the_spec_of_its_time() -> None:
+    """A retry is recorded in the run that was rolled back, when the object may say something else by then."""
+    world = World()
+    world.reach(25)
+    world.reading = Counts(500, 1000)
+    world.run_for(60, until=Phase.ROLLED_BACK)
+    world.spec = spec(stages=[{"name": "other", "weight": 3, "duration": "1m"}], paused=True)
+    world.say(Verb.RETRY)
+    world.run_for(5)
+    assert world.stored()[-1].kind == Reason.COMMAND_TAKEN.value
+    assert replay(world.stored()).difference is None
+
+
+def first_difference(entries: list[Entry]) -> Difference:
+    found = replay(entries)
+    assert found.difference is not None
+    return found.difference
+
+
+def test_a_verdict_that_was_turned_round_is_named() -> None:
+    entries = bad()
+    place = at(entries, Reason.TRIGGER_FIRED)
+    difference = first_difference(changed(entries, place, kind=Reason.GATE_PASSED.value))
+    assert (difference.entry, difference.field) == (place + 1, "kind")
+    assert (difference.stored, difference.recomputed) == ("GatePassed", "TriggerFired")
+
+
+def test_a_reading_that_was_made_better_is_named() -> None:
+    entries = bad()
+    place = at(entries, Reason.TRIGGER_FIRED)
+    data = json.loads(json.dumps(entries[place].data))
+    data["readings"]["http"]["canary"]["bad"] = 5.0
+    difference = first_difference(changed(entries, place, data=data))
+    assert (difference.entry, difference.field) == (place + 1, "data.readings.http.canary.bad")
+    assert (difference.stored, difference.recomputed) == (5.0, 500.0)
+
+
+def test_a_sentence_that_was_changed_is_named() -> None:
+    entries = good()
+    place = at(entries, Reason.GATE_PASSED)
+    difference = first_difference(changed(entries, place, message="all is well"))
+    assert (difference.entry, difference.field, difference.stored) == (place + 1, "message", "all is well")
+
+
+def test_an_entry_without_its_inputs_is_a_difference() -> None:
+    entries = bad()
+    place = at(entries, Reason.TRIGGER_FIRED)
+    data = {key: value for key, value in entries[place].data.items() if key != "inputs"}
+    assert first_difference(changed(entries, place, data=data)).field == "data.inputs"
+    assert first_difference(changed(entries, place, data={**data, "inputs": "?"})).field == "data.inputs"
+
+
+def test_an_entry_that_was_added_or_taken_out_is_a_difference() -> None:
+    entries = bad()
+    place = at(entries, Reason.TRIGGER_FIRED)
+    assert first_difference([*entries[:place], *entries[place + 1 :]]).entry == place + 2
+    assert first_difference([*entries[:2], entries[1], *entries[2:]]).field == "data.inputs"
+
+
+def test_other_inputs_make_another_decision() -> None:
+    """Whoever rewrites what a rollback was made from has to rewrite the rollback, too."""
+    entries = bad()
+    place = at(entries, Reason.TRIGGER_FIRED)
+    spec_of_run = ResolvedSpec.model_validate(entries[0].data["spec"])
+    inputs = unpack(entries[place].data["inputs"], spec_of_run)
+    http = dataclasses.replace(inputs.facts.metrics["http"], canary=Counts(0, 1000))
+    facts = dataclasses.replace(inputs.facts, metrics={"http": http})
+    data = {**entries[place].data, "inputs": pack(dataclasses.replace(inputs, facts=facts))}
+    difference = first_difference(changed(entries, place, data=data))
+    assert (difference.entry, difference.field) == (place + 1, "kind")
+
+
+def test_a_status_that_leaps_between_two_decisions_is_named() -> None:
+    entries = good()
+    place = at(entries, Reason.GATE_PASSED)
+    spec_of_run = ResolvedSpec.model_validate(entries[0].data["spec"])
+    inputs = unpack(entries[place].data["inputs"], spec_of_run)
+    assert inputs.status.run is not None
+    run = inputs.status.run.model_copy(update={"gates_passed": 1})
+    status = inputs.status.model_copy(update={"run": run})
+    data = {**entries[place].data, "inputs": pack(dataclasses.replace(inputs, status=status))}
+    difference = first_difference(changed(entries, place, data=data))
+    assert (difference.entry, difference.field) == (place + 1, "data.inputs.status.gatesPassed")
+
+
+def test_another_spec_than_the_one_recorded_is_named() -> None:
+    entries = good()
+    data = json.loads(json.dumps(entries[0].data))
+    data["spec"]["thresholds"][0]["max"] = 0.5
+    assert first_difference(changed(entries, 0, data=data)).field == "data.specDigest"
+    assert first_difference(changed(entries, 0, data={**data, "spec": None})).field == "data.spec"
+    assert first_difference(entries[1:]).field == "kind"
+    assert first_difference([]).entry == 1
+
+
+def test_the_pods_of_another_run_are_no_part_of_it() -> None:
+    world = settled()
+    first = world.stored()
+    world.canary = dataclasses.replace(world.canary, fingerprints=frozenset({"fp3"}))
+    world.stable = dataclasses.replace(world.stable, fingerprints=FP2)
+    world.spec = spec(version="v3")
+    world.generation += 1
+    world.reach(1)
+    assert replay(world.stored()).difference is None
+    assert first[0].run != world.stored()[0].run

@@ -1,0 +1,239 @@
+"""`spark-standard` with its own figures, on a clock turned by hand: stages and triggers take the time they say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sparkrelease.api.reasons import Reason
+from sparkrelease.api.status import Phase, Verdict
+from sparkrelease.decide.facts import Ask, Baseline, Buckets, Counts, Facts, History, Reading, Track, Value
+from unit.decide.world import START, World, spec
+
+FILE = Path(__file__).resolve().parents[3] / "manifests" / "policies" / "spark-standard.yaml"
+POLICY: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))["spec"]
+TICK, OVER, REREAD = timedelta(seconds=15), timedelta(minutes=30), timedelta(minutes=2)
+MIB = 1 << 20
+WARMED = 60.0
+"""Seconds of health before anything happens."""
+
+
+def latency(fast: float, soon: float) -> Buckets:
+    """Of a thousand answers, so many within 0.2 s and within 0.4 s."""
+    return Buckets({0.2: fast, 0.4: soon}, 1000)
+
+
+HEALTHY: Mapping[str, Reading] = {
+    "http": Counts(1, 1000),
+    "latency": latency(990, 999),
+    "requests": Value(40),
+    "cpu": Value(0.6),
+    "memory": Value(200 * MIB),
+    "feed-age": Value(1),
+    "stream-age": Value(1),
+    "stream-drops": Value(2),
+    "risk-blocks": Value(0.1),
+    "risk-share": Counts(1, 1000),
+    "idempotency": Counts(1, 1000),
+    "key-life": Value(50),
+    "csp-reports": Value(5),
+    "csp-share": Counts(1, 1000),
+    "decimals": Counts(0, 1000),
+    "outbox-age": Value(0.5),
+    "connections": Value(20),
+    "pool": Value(0.5),
+    "pool-waiting": Value(0),
+}
+BEFORE = {"csp-share": 0.005, "key-life": 50.0, "http": 0.001, "latency": 0.0}
+"""What stable was before the run."""
+
+PAST = {
+    Ask("requests", timedelta(minutes=5), timedelta(minutes=10)): "requests",
+    Ask("connections", timedelta(minutes=1), timedelta(minutes=10)): "connections",
+    Ask("outbox-age", timedelta(minutes=1), timedelta(minutes=5)): "outbox-age",
+}
+
+
+@dataclass
+class Desk(World):
+    """A world under the policy, its histories read anew every two minutes."""
+
+    slopes: dict[str, float] = field(default_factory=dict)
+    """By metric, what canary's history rises by a minute."""
+    read_at: datetime | None = None
+
+    def facts(self, **more: object) -> Facts:
+        if self.read_at is None or self.now - self.read_at >= REREAD:
+            self.read_at = self.now
+            for metric, level in (("memory", 200.0 * MIB), ("key-life", 50.0)):
+                sides = (self._past(level, self.slopes.get(metric, 0.0)), self._past(level, 0.0))
+                self.history[metric] = History(metric, self.now, OVER, *sides)
+        return super().facts(**more)
+
+    def _past(self, level: float, slope: float) -> tuple[Track, ...]:
+        """Forty minutes, the last of them at the level."""
+        minutes = [step / 2 for step in range(-80, 1)]
+        end = self.now.timestamp()
+        return (Track("pod", tuple((end + 60 * at, level + slope * at) for at in minutes)),)
+
+
+def desk() -> Desk:
+    resolved = spec(**{part: POLICY[part] for part in POLICY if part not in {"checklist", "approvalExpires"}})
+    at = START - TICK
+    return Desk(
+        spec=resolved,
+        tick=TICK,
+        readings={name: (reading, reading) for name, reading in HEALTHY.items()},
+        asked={ask: (HEALTHY[name], HEALTHY[name]) for ask, name in PAST.items()},
+        baselines={name: Baseline(name, at, timedelta(hours=1), value) for name, value in BEFORE.items()},
+    )
+
+
+@pytest.mark.slow
+def test_a_healthy_release_takes_25_hours_and_a_half_and_is_quiet_on_all_of_the_way() -> None:
+    world = desk()
+    entered: list[tuple[float, timedelta]] = []
+    seen: set[str] = set()
+    gates: set[str] = set()
+    watched: datetime | None = None
+    while world.status.phase is not Phase.SUCCEEDED and world.now < START + timedelta(hours=26):
+        known = len(world.weights)
+        world.run_for(TICK.total_seconds(), until=Phase.SUCCEEDED)
+        if world.weights[known:]:
+            assert world.route.written_at is not None
+            entered.append((world.weights[-1], world.route.written_at - START))
+        if world.status.phase is Phase.WATCHING:
+            watched = watched or world.now
+        else:
+            gates.add(world.status.gate_text)
+        seen |= {v.verdict.value for v in world.status.verdicts if v.kind == "trigger"}
+    assert world.status.phase is Phase.SUCCEEDED, world.why()
+    assert [weight for weight, _ in entered] == [1, 5, 25, 50, 100]
+    assert watched is not None
+    times = [time for _, time in entered]
+    spent = [after - before for before, after in zip(times, [*times[1:], watched - START], strict=True)]
+    for took, declared in zip(spent, (15, 15, 15, 15, 30), strict=True):
+        assert timedelta(0) <= took - timedelta(minutes=declared) <= 2 * TICK
+    assert timedelta(0) <= world.now - watched - timedelta(hours=24) <= 2 * TICK
+    assert world.kinds().count(Reason.WATCH_CHECKED) == 24
+    assert gates == {"", "6/6"}
+    assert world.kinds().count(Reason.GATE_PASSED) == 5
+    assert seen == {Verdict.PASS.value}
+    assert world.status.rollback is None
+
+
+@dataclass(frozen=True)
+class Breach:
+    """What makes one trigger true, what is just within its limits, and how long it has to be true."""
+
+    trigger: str
+    over: Mapping[str, Reading | tuple[Reading, Reading]]
+    within: Mapping[str, Reading | tuple[Reading, Reading]]
+    lasts: timedelta
+    slopes: tuple[float, float] = (0.0, 0.0)
+    """Of the histories beside them: over, and within."""
+
+
+def minutes(count: int) -> timedelta:
+    return timedelta(minutes=count)
+
+
+BREACHES = (
+    Breach("api-p95", {"latency": latency(100, 949)}, {"latency": latency(951, 951)}, minutes(5)),
+    Breach("http-5xx", {"http": Counts(31, 1000)}, {"http": Counts(30, 1000)}, minutes(5)),
+    Breach("feed-staleness", {"feed-age": Value(121)}, {"feed-age": Value(120)}, minutes(3)),
+    Breach("csp-violations", {"csp-reports": Value(51)}, {"csp-reports": Value(50)}, minutes(2)),
+    Breach("idempotency-conflicts", {"idempotency": Counts(51, 1000)}, {"idempotency": Counts(50, 1000)}, minutes(3)),
+    Breach(
+        "pool-saturation",
+        {"pool": Value(0.91), "pool-waiting": Value(1)},
+        {"pool": Value(0.9), "pool-waiting": Value(1)},
+        minutes(3),
+    ),
+    Breach(
+        "correlated-degradation",
+        {"risk-share": (Counts(21, 1000), Counts(10, 1000)), "http": Counts(11, 1000)},
+        {"risk-share": (Counts(20, 1000), Counts(10, 1000)), "http": Counts(11, 1000)},
+        minutes(3),
+    ),
+    Breach(
+        "non-improving-latency",
+        {"latency": latency(949, 1000), "cpu": Value(0.29)},
+        {"latency": latency(949, 1000), "cpu": Value(0.3)},
+        minutes(10),
+    ),
+    Breach(
+        "memory-leak",
+        {"memory": (Value(261 * MIB), Value(200 * MIB))},
+        {"memory": (Value(261 * MIB), Value(200 * MIB))},
+        minutes(0),
+        slopes=(1.01 * MIB, 1.0 * MIB),
+    ),
+    Breach("connection-leak", {"connections": Value(31)}, {"connections": Value(30)}, minutes(3)),
+    Breach("outbox-lag", {"outbox-age": Value(10.1)}, {"outbox-age": Value(10)}, minutes(1)),
+    Breach("key-buildup", {"key-life": Value(75.1)}, {"key-life": Value(75)}, minutes(3), slopes=(0.5, 0.5)),
+    Breach(
+        "disconnect-storm",
+        {"stream-drops": (Value(10.1), Value(2))},
+        {"stream-drops": (Value(10), Value(2))},
+        minutes(1),
+    ),
+    Breach("decimal-precision", {"decimals": Counts(1, 1000)}, {"decimals": Counts(0, 1000)}, minutes(0)),
+)
+
+
+def begun(readings: Mapping[str, Reading | tuple[Reading, Reading]], slope: float) -> Desk:
+    """A run of a minute in its first stage, and from now on these readings."""
+    world = desk()
+    world.run_for(WARMED)
+    assert world.weights == [1], world.why()
+    for name, both in readings.items():
+        world.readings[name] = both if isinstance(both, tuple) else (both, HEALTHY[name])
+    world.slopes = {"memory": slope, "key-life": slope}
+    world.read_at = None
+    return world
+
+
+def test_every_trigger_is_tried() -> None:
+    assert [breach.trigger for breach in BREACHES] == [one["name"] for one in POLICY["triggers"]]
+
+
+@pytest.mark.parametrize("breach", BREACHES, ids=lambda breach: breach.trigger)
+def test_a_trigger_rolls_back_once_it_was_true_for_its_time_and_no_sooner(breach: Breach) -> None:
+    world = begun(breach.over, breach.slopes[0])
+    world.now += TICK
+    first = world.now
+    world.settle_rounds()
+    if breach.lasts:
+        world.run_for((breach.lasts - TICK).total_seconds())
+        assert world.status.phase is Phase.PROGRESSING, world.why()
+        assert world.route.canary_weight == 1
+    world.run_for(2 * TICK.total_seconds(), until=Phase.ROLLED_BACK)
+    assert world.status.rollback is not None, world.why()
+    assert world.status.rollback.trigger == breach.trigger
+    assert world.route.canary_weight == 0
+    decided = world.status.rollback.decided_at
+    assert decided is not None and timedelta(0) <= decided - first - breach.lasts <= TICK
+
+
+@pytest.mark.parametrize("breach", BREACHES, ids=lambda breach: breach.trigger)
+def test_a_trigger_is_quiet_at_its_limit(breach: Breach) -> None:
+    world = begun(breach.within, breach.slopes[1])
+    world.run_for((breach.lasts + 4 * TICK).total_seconds())
+    verdict = next(v for v in world.status.verdicts if v.kind == "trigger" and v.rule == breach.trigger)
+    assert verdict.verdict is Verdict.PASS, verdict
+    assert world.status.rollback is None
+
+
+def test_outside_the_exchange_s_hours_a_silent_feed_is_right() -> None:
+    world = begun({"feed-age": Value(50_000)}, 0.0)
+    evening = timedelta(hours=6)
+    world.now += evening
+    world.run_for(minutes(10).total_seconds())
+    assert world.status.rollback is None

@@ -1,0 +1,111 @@
+"""The example application counts what happens, evenly, and a fault is one cause with its own trace and no other."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from trading.desk import Desk
+from trading.faults import Fault, Faults, read_faults
+from trading.instruments import Instruments
+from trading.pace import Pace, Share
+from trading.surroundings import Surroundings
+
+
+class Process:
+    """One process of the application, without its web side."""
+
+    def __init__(self, *faults: Fault, pace: float = 60) -> None:
+        self.instruments = Instruments()
+        self.faults = Faults(faults)
+        self.desk = Desk(self.instruments, self.faults, Pace(pace))
+        self.surroundings = Surroundings(self.instruments, self.faults, Pace(pace), self.desk)
+
+    async def orders(self, count: int) -> list[int]:
+        return [await self.desk.order() for _ in range(count)]
+
+    def value(self, name: str, **labels: str) -> float:
+        registry: CollectorRegistry = self.instruments.registry
+        found = registry.get_sample_value(name, labels)
+        assert found is not None, name
+        return found
+
+
+def test_a_share_is_due_evenly() -> None:
+    share = Share()
+    due = [share.due(0.02) for _ in range(200)]
+    assert sum(due) == 4
+    assert [place for place, one in enumerate(due) if one] == [49, 99, 149, 199]
+
+
+@pytest.mark.parametrize("text", ["", " ", "memory-leak", "memory-leak, outbox-stuck"])
+def test_faults_are_read_by_name(text: str) -> None:
+    assert {fault.value for fault in read_faults(text)} == {name.strip() for name in text.split(",") if name.strip()}
+
+
+def test_an_unknown_fault_is_refused() -> None:
+    with pytest.raises(ValueError, match="gremlins"):
+        read_faults("gremlins")
+
+
+async def test_a_healthy_process_takes_orders_and_breaks_nothing() -> None:
+    process = Process()
+    assert set(await process.orders(60)) == {200}
+    process.surroundings.step(0.1)
+    for name in ("risk_blocks_total", "decimal_precision_errors_total", "csp_violation_reports_total"):
+        assert process.value(name) == 0
+    assert process.value("outbox_oldest_unpublished_age_seconds") == 0
+    assert process.value("idempotency_keys_active") == 60
+
+
+async def test_errors_and_risk_blocks_come_in_their_shares() -> None:
+    codes = await Process(Fault.RISK_AND_ERRORS).orders(100)
+    assert (codes.count(500), codes.count(422)) == (2, 9)
+
+
+async def test_orders_sent_twice_meet_their_own_key() -> None:
+    process = Process(Fault.DUPLICATE_ORDERS)
+    assert (await process.orders(50)).count(409) == 10
+    assert process.value("idempotency_conflicts_total") == 10
+
+
+async def test_prices_rounded_as_floats_are_caught() -> None:
+    process = Process(Fault.FLOAT_PRICES)
+    await process.orders(6)
+    assert process.value("decimal_precision_errors_total") > 0
+
+
+async def test_a_stuck_outbox_ages_and_a_healed_one_is_empty() -> None:
+    process = Process(Fault.OUTBOX_STUCK)
+    await process.orders(1)
+    process.surroundings.step(0.1)
+    assert process.value("outbox_oldest_unpublished_age_seconds") > 0
+    process.faults.set([])
+    process.surroundings.step(0.1)
+    assert process.value("outbox_oldest_unpublished_age_seconds") == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "series", "least"),
+    [
+        (Fault.CSP_VIOLATIONS, "csp_violation_reports_total", 200),
+        (Fault.CONNECTION_LEAK, "db_pool_connections_in_use", 6),
+        (Fault.STREAM_DROPS, "ws_disconnects_total", 12 * 20),
+        (Fault.POOL_EXHAUSTED, "pgbouncer_pools_client_waiting_connections", 1),
+    ],
+)
+def test_what_goes_on_without_requests_happens_at_the_pace(fault: Fault, series: str, least: float) -> None:
+    process = Process(fault, pace=60)
+    process.surroundings.step(1.0)
+    assert process.value(series) >= least
+    well = Process()
+    well.surroundings.step(1.0)
+    assert well.value(series) < least
+
+
+def test_a_feed_that_stalls_keeps_its_last_time() -> None:
+    process = Process(Fault.FEED_STALLED)
+    at = process.value("feed_last_message_timestamp_seconds", venue="BIST")
+    process.surroundings.step(1.0)
+    assert process.value("feed_last_message_timestamp_seconds", venue="BIST") == at
+    assert process.value("ws_last_message_timestamp_seconds") > at

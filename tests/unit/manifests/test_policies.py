@@ -1,0 +1,211 @@
+"""The ready-made policies carry the figures of the release protocol, each of them once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sparkrelease.api.objects import parse_policy
+from sparkrelease.api.spec import ReleasePolicySpec, SparkReleaseSpec
+from sparkrelease.api.triggers import Leg, LegKind, Trigger, TriggerAction, TriggerScope
+from sparkrelease.decide.resolve import ResolvedSpec, resolve
+
+POLICIES = Path(__file__).resolve().parents[3] / "manifests" / "policies"
+NAMES = ("spark-standard", "spark-feature-flag")
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+def policy(name: str) -> ReleasePolicySpec:
+    body = yaml.safe_load((POLICIES / f"{name}.yaml").read_text(encoding="utf-8"))
+    assert body["metadata"]["name"] == name
+    read = parse_policy(body)
+    assert isinstance(read, ReleasePolicySpec), read
+    return read
+
+
+def under(name: str) -> ResolvedSpec:
+    """A release that says nothing but its version, its traffic and this policy."""
+    traffic = {
+        "stable": {"service": "api-stable", "port": 80},
+        "canary": {"service": "api-canary", "port": 80},
+        "gatewayAPI": {"route": {"name": "api"}},
+    }
+    release = {"version": "v2", "policyRef": {"name": name}, "traffic": traffic}
+    found = resolve(SparkReleaseSpec.model_validate(release), policy(name))
+    assert isinstance(found, ResolvedSpec), found
+    return found
+
+
+STANDARD, FLAG = policy("spark-standard"), policy("spark-feature-flag")
+
+
+def trigger(of: ReleasePolicySpec, name: str) -> Trigger:
+    return next(one for one in of.triggers if one.name == name)
+
+
+def leg(of: ReleasePolicySpec, name: str, place: int = 0) -> Leg:
+    return trigger(of, name).all[place]
+
+
+def limit(of: ReleasePolicySpec, name: str) -> tuple[float | None, float | None]:
+    """Lowest and highest value that passes."""
+    threshold = next(one for one in of.thresholds if one.name == name)
+    return threshold.min, threshold.max if threshold.max_vs_baseline is None else threshold.max_vs_baseline
+
+
+def unit(of: ReleasePolicySpec, metric: str) -> str | None:
+    return next(one for one in of.metrics if one.name == metric).unit
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_release_that_names_the_policy_and_nothing_else_is_whole(name: str) -> None:
+    read = {*(m.name for m in under(name).metrics)}
+    ruled = {t.metric for t in under(name).thresholds} | {one.metric for t in under(name).triggers for one in t.all}
+    assert read == ruled, "every metric is read by a rule"
+
+
+def test_every_policy_is_applied_by_the_folder_s_kustomization() -> None:
+    listed = yaml.safe_load((POLICIES / "kustomization.yaml").read_text())["resources"]
+    assert listed == [f"{name}.yaml" for name in NAMES]
+    assert {path.stem for path in POLICIES.glob("spark-*.yaml")} == set(NAMES)
+
+
+# ---------------------------------------------------------------- the staged canary
+
+
+def test_standard_has_five_stages_of_a_quarter_of_an_hour_and_the_last_one_of_half_an_hour() -> None:
+    stages = [(stage.weight, stage.duration) for stage in STANDARD.stages]
+    assert stages == [(1, 15 * MINUTE), (5, 15 * MINUTE), (25, 15 * MINUTE), (50, 15 * MINUTE), (100, 30 * MINUTE)]
+
+
+@pytest.mark.parametrize(
+    ("name", "highest"),
+    [
+        ("api-p95", 0.2),
+        ("errors", 0.01),
+        ("stream-staleness", 30),
+        ("risk-blocks", 0.5),
+        ("idempotency-conflicts", 0.01),
+        ("csp-violations", 1.1),
+    ],
+)
+def test_standard_judges_six_thresholds(name: str, highest: float) -> None:
+    assert limit(STANDARD, name) == (None, highest)
+    assert len(STANDARD.thresholds) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "minutes"),
+    [
+        ("api-p95", 0.4, 5),
+        ("http-5xx", 0.03, 5),
+        ("feed-staleness", 120, 3),
+        ("csp-violations", 50, 2),
+        ("idempotency-conflicts", 0.05, 3),
+        ("pool-saturation", 0.9, 3),
+    ],
+)
+def test_standard_has_six_standard_triggers(name: str, value: float, minutes: int) -> None:
+    assert (leg(STANDARD, name).kind, leg(STANDARD, name).comparator) == (LegKind.THRESHOLD, ">")
+    assert leg(STANDARD, name).value == value
+    assert trigger(STANDARD, name).for_ == minutes * MINUTE
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("correlated-degradation", (LegKind.VS_STABLE, LegKind.THRESHOLD)),
+        ("non-improving-latency", (LegKind.THRESHOLD, LegKind.THRESHOLD)),
+        ("memory-leak", (LegKind.TREND, LegKind.VS_STABLE)),
+        ("connection-leak", (LegKind.GROWTH, LegKind.GROWTH)),
+        ("outbox-lag", (LegKind.THRESHOLD, LegKind.GROWTH)),
+        ("key-buildup", (LegKind.TREND, LegKind.VS_BASELINE)),
+        ("disconnect-storm", (LegKind.VS_STABLE,)),
+        ("decimal-precision", (LegKind.THRESHOLD,)),
+    ],
+)
+def test_standard_has_eight_enhanced_triggers(name: str, kinds: tuple[LegKind, ...]) -> None:
+    assert tuple(one.kind for one in trigger(STANDARD, name).all) == kinds
+    assert len(STANDARD.triggers) == 6 + 8
+
+
+def test_every_standard_trigger_rolls_back() -> None:
+    assert {one.action for one in STANDARD.triggers} == {TriggerAction.ROLLBACK}
+
+
+def test_an_outbox_lags_from_ten_seconds_on() -> None:
+    assert leg(STANDARD, "outbox-lag").value == 10
+
+
+def test_connections_leak_only_where_requests_did_not_grow() -> None:
+    assert [one.not_ for one in trigger(STANDARD, "connection-leak").all] == [False, True]
+
+
+def test_any_wrong_price_is_enough_at_once() -> None:
+    wrong = trigger(STANDARD, "decimal-precision")
+    assert (wrong.all[0].value, wrong.for_) == (0, timedelta(0))
+
+
+def test_low_processor_use_is_what_tells_slow_from_busy() -> None:
+    assert leg(STANDARD, "non-improving-latency", 1).op == "<"
+
+
+def test_a_pool_is_nobody_s_alone() -> None:
+    assert trigger(STANDARD, "pool-saturation").scope is TriggerScope.SHARED
+
+
+def test_the_feed_is_looked_at_while_the_exchange_trades() -> None:
+    hours = trigger(STANDARD, "feed-staleness").active_when
+    assert hours is not None
+    assert (hours.schedule, hours.duration, hours.time_zone) == ("0 10 * * 1-5", 8 * HOUR, "Europe/Istanbul")
+
+
+def test_rates_and_ages_are_in_the_units_of_the_protocol() -> None:
+    assert {unit(STANDARD, name) for name in ("csp-reports", "risk-blocks", "stream-drops")} == {"/min"}
+    assert {unit(STANDARD, name) for name in ("feed-age", "stream-age", "outbox-age", "latency")} == {"s"}
+
+
+# ---------------------------------------------------------------- by feature flag
+
+
+def test_a_flag_goes_from_preview_over_a_tenth_and_a_half_to_all() -> None:
+    stages = [(stage.name, stage.weight, stage.duration) for stage in FLAG.stages]
+    assert stages[0][0::2] == ("preview", 4 * HOUR)
+    assert [stage[1:] for stage in stages[1:]] == [(10, 60 * MINUTE), (50, 120 * MINUTE), (100, 24 * HOUR)]
+
+
+@pytest.mark.parametrize(
+    ("name", "lowest", "highest"),
+    [
+        ("api-p95", None, 1),
+        ("stream-staleness", None, 30),
+        ("errors", None, 0.01),
+        ("score-rate", 10, None),
+        ("confidence", 0.55, None),
+        ("breaches", None, 5 - 1),
+        ("dead-letters", None, 2 - 1),
+        ("bucket-balance", 0.5, 0.8),
+    ],
+)
+def test_a_flag_succeeds_by_eight_thresholds(name: str, lowest: float | None, highest: float | None) -> None:
+    assert limit(FLAG, name) == (lowest, highest)
+    assert len(FLAG.thresholds) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "op", "value", "minutes", "action"),
+    [
+        ("slow", ">", 1.5, 15, TriggerAction.STEP_BACK),
+        ("stale", ">", 60, 30, TriggerAction.NOTIFY),
+        ("errors", ">", 0.02, 30, TriggerAction.ROLLBACK),
+        ("unsure", "<", 0.45, 180, TriggerAction.STEP_BACK),
+    ],
+)
+def test_a_flag_is_triaged_by_four_rules(name: str, op: str, value: float, minutes: int, action: TriggerAction) -> None:
+    assert (leg(FLAG, name).comparator, leg(FLAG, name).value) == (op, value)
+    assert trigger(FLAG, name).for_ == minutes * MINUTE
+    assert trigger(FLAG, name).action is action
+    assert len(FLAG.triggers) == 4

@@ -1,0 +1,356 @@
+"""Each distinct query once per tick, one instant for all, and facts that say when they were true."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from fakes.metric_source import LAG, RATIO, T0, UNREACHABLE, FakeSource, after, config, healthy, key, rows, spec
+from sparkrelease.api.reasons import Reason
+from sparkrelease.api.spec import ReleasePolicySpec, SparkReleaseSpec
+from sparkrelease.decide.facts import Buckets, Counts, MetricFacts, Missing, Value
+from sparkrelease.decide.resolve import ResolvedSpec, resolve
+from sparkrelease.decide.series import Answer
+from sparkrelease.engine.measure import Measurements
+from sparkrelease.engine.metrics import OperatorMetrics
+from sparkrelease.ports.cluster import ObjectKey
+
+SHARE = {"counter": "gateway_requests_total", "judged": True}
+WITH_SHARE = {"default": {"url": "http://prometheus:9090", "share": SHARE}}
+
+
+def measuring(source: FakeSource, **fields: object) -> Measurements:
+    return Measurements(source, config(**fields), OperatorMetrics())
+
+
+def canary(facts: Mapping[str, MetricFacts], metric: str = "http") -> object:
+    return facts[metric].canary
+
+
+async def test_every_metric_of_a_release_is_read_at_one_instant() -> None:
+    source = FakeSource()
+    asked = measuring(source)
+    asked.follow(key(), spec())
+    assert asked.readings(key()) == {}, "nothing is known before the first answer"
+    await asked.tick(T0)
+    facts = asked.readings(key())
+    assert {name: facts[name].canary for name in facts} == {
+        "http": Counts(1, 100),
+        "latency": Buckets({0.2: 90, 1.0: 99}, 100),
+        "lag": Value(5),
+    }
+    assert {fact.at for fact in facts.values()} == {T0}
+    assert {at for _, _, at in source.queries} == {T0}
+    assert asked.readings(key()) is facts, "nothing is built twice from the same answers"
+
+
+async def test_the_query_shown_is_the_release_s_own() -> None:
+    source = FakeSource()
+    asked = measuring(source)
+    for name in ("a", "b"):
+        asked.follow(key(name), spec(name))
+    await asked.tick(T0)
+    shown = asked.readings(key("a"))["http"].query
+    assert 'namespace="trading",service=~"a-canary|a-stable"' in shown
+    assert "b-canary" not in shown
+
+
+async def test_releases_that_share_a_metric_share_its_query() -> None:
+    """A hundred queries a minute at a tick of five seconds, for a thousand releases on one policy."""
+    names = [f"r{i}" for i in range(1000)]
+    source = FakeSource(lambda _, promql, at: healthy(promql, at, "r7"))
+    asked = measuring(source, tick="5s", servers=WITH_SHARE)
+    metrics = [RATIO | {"name": f"m{i}", "total": f"http_{i}_total"} for i in range(6)]
+    triggers = [{"name": f"t{i}", "all": [{"metric": f"m{i}", "op": ">", "value": 0.1}], "for": "0s"} for i in range(6)]
+    for name in names:
+        asked.follow(key(name), spec(name, metrics=metrics, triggers=triggers, thresholds=[]))
+    for second in range(0, 60, 5):
+        await asked.tick(after(second))
+    assert len(source.queries) == 12 * 7
+    assert asked.asked == len(source.queries) + len(source.ups) <= 100
+    assert all(len(promql) < 2000 for _, promql, _ in source.queries)
+
+
+async def test_a_release_that_joined_reads_no_answer_that_was_not_asked_for_it() -> None:
+    """Its series may be missing from the answer before: that would look like a silent canary."""
+    source = FakeSource(lambda _, promql, at: healthy(promql, at, "a", "b"))
+    asked = measuring(source)
+    asked.follow(key("a"), spec("a"))
+    await asked.tick(T0)
+    asked.follow(key("b"), spec("b"))
+    assert asked.readings(key("b")) == {}
+    await asked.tick(after(1))
+    assert canary(asked.readings(key("b"))) == Counts(1, 100)
+    assert set(asked.readings(key("b"))) == {"http", "latency", "lag"}, "those that are asked for seldom, too"
+
+
+async def test_a_metric_is_asked_as_often_as_its_rules_are_impatient() -> None:
+    source = FakeSource()
+    asked = measuring(source, tick="250ms", servers=WITH_SHARE)
+    triggers = [
+        {"name": "errors", "all": [{"metric": "http", "op": ">", "value": 0.03}], "for": "0s"},
+        {"name": "p95", "all": [{"metric": "latency", "op": ">", "value": 1}], "for": "20s"},
+    ]
+    asked.follow(key(), spec(triggers=triggers))
+    for quarter in range(60 * 4):
+        await asked.tick(after(quarter / 4))
+    count = {part: sum(part in promql for _, promql, _ in source.queries) for part in ("lag_s", "http_r", "duration_b")}
+    assert count == {"http_r": 240, "duration_b": 12, "lag_s": 4}, "at once, four times in its time, every 15 s"
+
+
+async def test_of_every_server_something_is_asked_at_every_tick_and_all_once_it_says_nothing() -> None:
+    """Else a server that is blind would be noticed only when a patient rule looks again."""
+    source = FakeSource()
+    asked = measuring(source)
+    triggers = [{"name": "errors", "all": [{"metric": "http", "op": ">", "value": 0.03}], "for": "5m"}]
+    asked.follow(key(), spec(triggers=triggers))
+    await asked.tick(T0)
+    source.reply = lambda *_: UNREACHABLE
+    await asked.tick(after(1))
+    assert UNREACHABLE in [fact.canary for fact in asked.readings(key()).values()]
+    await asked.tick(after(2))
+    assert {fact.canary for fact in asked.readings(key()).values()} == {UNREACHABLE}
+
+
+async def test_what_nobody_follows_is_not_asked() -> None:
+    source = FakeSource()
+    asked = measuring(source, servers=WITH_SHARE)
+    asked.follow(key(), spec())
+    asked.drop(key())
+    asked.drop(key())
+    await asked.tick(T0)
+    assert source.queries == []
+
+
+async def test_following_again_with_the_same_spec_changes_nothing() -> None:
+    source = FakeSource()
+    asked = measuring(source)
+    asked.follow(key(), spec())
+    await asked.tick(T0)
+    asked.follow(key(), spec())
+    assert asked.readings(key())
+
+
+async def test_a_slow_query_holds_up_no_other_and_keeps_its_instant() -> None:
+    source = FakeSource()
+    source.held["duration_bucket"] = asyncio.Event()
+    asked = measuring(source, tick="250ms")
+    asked.follow(key(), spec())
+    await asked.tick(T0)
+    await asked.tick(after(0.25))
+    facts = asked.readings(key())
+    assert facts["http"].at == after(0.25)
+    assert "latency" not in facts
+    assert sum("duration_bucket" in promql for _, promql, _ in source.queries) == 1, "it is not asked twice"
+    source.held["duration_bucket"].set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert asked.readings(key())["latency"].at == T0
+
+
+async def test_a_blind_server_is_told_from_a_blind_query() -> None:
+    def partly(_: str, promql: str, at: datetime) -> Answer | Missing:
+        return UNREACHABLE if "http_requests_total" in promql else healthy(promql, at)
+
+    source = FakeSource(partly)
+    asked = measuring(source)
+    asked.follow(key(), spec())
+    await asked.tick(T0)
+    assert canary(asked.readings(key())) == Missing(UNREACHABLE.reason, UNREACHABLE.message, server_wide=False)
+    source.reply = lambda *_: UNREACHABLE
+    await asked.tick(after(10))
+    await asked.tick(after(11))
+    assert {fact.canary for fact in asked.readings(key()).values()} == {UNREACHABLE}
+    assert {fact.stable for fact in asked.readings(key()).values()} == {UNREACHABLE}
+
+
+async def test_what_a_server_lacks_when_it_has_just_come_back_is_no_release_s_fault() -> None:
+    """It answers before its first scrape; a fleet that outlasted the outage must not go back for that."""
+    source = FakeSource()
+    asked = measuring(source, servers={"default": {"url": "http://prometheus:9090", "maxAge": "60s"}})
+    asked.follow(key(), spec())
+    await asked.tick(T0)
+    source.reply = lambda *_: UNREACHABLE
+    await asked.tick(after(100))
+    for second, answer in ((101, healthy("http_requests_total", T0)), (102, Answer([])), (160, Answer([]))):
+        source.reply = lambda *_, answer=answer: answer
+        await asked.tick(after(second))
+        assert {fact.canary.server_wide for fact in asked.readings(key()).values()} == {True}  # type: ignore[union-attr]  # each is Missing
+    await asked.tick(after(180))
+    assert {fact.canary.server_wide for fact in asked.readings(key()).values()} == {False}  # type: ignore[union-attr]  # each is Missing
+
+
+async def test_what_is_missing_after_a_take_over_amid_blindness_is_no_release_s_fault_at_first() -> None:
+    source = FakeSource(lambda *_: Answer([]))
+    asked = measuring(source, servers={"default": {"url": "http://prometheus:9090", "maxAge": "60s"}})
+    asked.follow(key("blind"), spec("blind"))
+    asked.was_blind(key("blind"))
+    asked.follow(key("new"), spec("new"))
+    for second, expected in ((0, True), (55, True), (70, False), (200, False)):
+        await asked.tick(after(second))
+        found = [{fact.canary.server_wide for fact in asked.readings(key(name)).values()} for name in ("blind", "new")]  # type: ignore[union-attr]  # each is Missing
+        assert found == [{expected}, {False}]
+
+
+async def test_counters_that_come_back_after_an_outage_are_not_counted_from_birth() -> None:
+    """Without a sample at the window's start the difference would be all the counter ever counted."""
+    source = FakeSource()
+    asked = measuring(source)
+    asked.follow(key(), spec())
+    await asked.tick(T0)
+    source.reply = lambda *_: UNREACHABLE
+    for minute in range(1, 11):
+        await asked.tick(after(60 * minute))
+    source.reply = lambda _, promql, at: healthy(promql, at)
+    await asked.tick(after(601))
+    found = canary(asked.readings(key()))
+    assert isinstance(found, Missing)
+    assert (found.reason, found.server_wide) == (Reason.NO_DATA, True)
+    assert asked.readings(key())["lag"].canary == Value(5), "an expression sees to its own window"
+    gate = await asked.gate(key(), spec(), timedelta(minutes=3), after(601))
+    assert isinstance(gate["errors"].canary, Missing)
+    gate = await asked.gate(key(), spec(), timedelta(minutes=10), after(601))
+    assert gate["errors"].canary == Counts(1, 100), "the stage began before the outage"
+    await asked.tick(after(662))
+    assert canary(asked.readings(key())) == Counts(1, 100)
+
+
+async def test_a_short_outage_voids_nothing() -> None:
+    source = FakeSource()
+    asked = measuring(source)
+    asked.follow(key(), spec())
+    await asked.tick(T0)
+    source.reply = lambda *_: UNREACHABLE
+    await asked.tick(after(100))
+    source.reply = lambda _, promql, at: healthy(promql, at)
+    await asked.tick(after(200))
+    assert canary(asked.readings(key())) == Counts(1, 100)
+
+
+async def test_the_share_is_read_from_the_declared_counter() -> None:
+    def reply(_: str, promql: str, at: datetime) -> Answer:
+        counts = rows("trading", "shop-stable", at, {"total": 750}) + rows("trading", "shop-canary", at, {"total": 250})
+        return Answer(counts) if "gateway_requests_total" in promql else healthy(promql, at)
+
+    asked = measuring(FakeSource(reply), servers=WITH_SHARE)
+    asked.follow(key(), spec())
+    assert asked.share(key()) is None
+    await asked.tick(T0)
+    share = asked.share(key())
+    assert share is not None
+    assert (share.stable, share.canary, share.at, share.judged) == (750, 250, T0, True)
+
+
+async def test_without_an_answer_there_is_no_share() -> None:
+    asked = measuring(FakeSource(lambda *_: UNREACHABLE), servers=WITH_SHARE)
+    asked.follow(key(), spec())
+    await asked.tick(T0)
+    assert asked.share(key()) is None
+
+
+async def test_a_query_that_cannot_be_built_is_missing_data_and_nothing_is_sent_for_it() -> None:
+    source = FakeSource()
+    asked = measuring(source)
+    broken = [RATIO | {"total": "sum(http_requests_total)"}]
+    asked.follow(key(), spec(metrics=broken, triggers=[], thresholds=[{"name": "e", "metric": "http", "max": 1}]))
+    await asked.tick(T0)
+    found = canary(asked.readings(key()))
+    assert isinstance(found, Missing)
+    assert found.reason is Reason.INVALID_QUERY
+    assert source.queries == []
+
+
+async def test_a_server_that_is_not_declared_is_missing_data() -> None:
+    asked = measuring(FakeSource())
+    asked.follow(key(), spec(prometheus="elsewhere"))
+    await asked.tick(T0)
+    found = canary(asked.readings(key()))
+    assert isinstance(found, Missing)
+    assert found.reason is Reason.PROMETHEUS_UNKNOWN
+    assert found.server_wide
+    (finding,) = await asked.preflight(key(), spec(prometheus="elsewhere"), T0)
+    assert finding.fatal
+    assert finding.problem.reason is Reason.PROMETHEUS_UNKNOWN
+
+
+# ---------------------------------------------------------------- gates
+
+
+async def test_a_gate_is_judged_over_the_stage_and_nothing_before_it() -> None:
+    source = FakeSource()
+    asked = measuring(source)
+    facts = await asked.gate(key(), spec(), timedelta(seconds=900.4), after(1000.25))
+    assert set(facts) == {"errors", "p95", "lag"}
+    one = facts["errors"]
+    assert one.at == after(1000)
+    assert one.window == timedelta(seconds=900), "from second 99.85, that is from 100 on"
+    assert facts["lag"].canary == Value(7), "the highest value of the stage"
+
+
+async def test_releases_at_the_same_gate_are_answered_by_one_query() -> None:
+    names = [f"r{i}" for i in range(50)]
+    source = FakeSource(lambda _, promql, at: healthy(promql, at, *names))
+    asked = measuring(source)
+    thresholds = [{"name": "errors", "metric": "http", "max": 0.01}, {"name": "few", "metric": "http", "max": 0.5}]
+    gates = await asyncio.gather(
+        *(
+            asked.gate(key(name), spec(name, thresholds=thresholds), timedelta(minutes=15), after(1000.1 + i / 1000))
+            for i, name in enumerate(names)
+        )
+    )
+    assert len(source.queries) == 1
+    assert all(gate["few"].canary == Counts(1, 100) for gate in gates)
+
+
+async def test_a_gate_of_a_blind_server_says_so() -> None:
+    asked = measuring(FakeSource(lambda *_: UNREACHABLE))
+    facts = await asked.gate(key(), spec(), timedelta(minutes=15), T0)
+    assert {fact.canary for fact in facts.values()} == {UNREACHABLE}
+
+
+# ---------------------------------------------------------------- whose metric it is
+
+
+def resolved(own: list[dict[str, object]], policy: list[dict[str, object]]) -> ResolvedSpec:
+    declared = spec().model_dump(mode="json", by_alias=True, exclude={"policy_metrics", "no_data", "settle"})
+    kept = {name: declared[name] for name in ("version", "traffic", "stages")}
+    triggers = [
+        {"name": str(m["name"]), "all": [{"metric": m["name"], "op": ">", "value": 1}]} for m in (*policy, *own)
+    ]
+    found = resolve(
+        SparkReleaseSpec.model_validate(kept | {"metrics": own, "triggers": triggers, "policyRef": {"name": "p"}}),
+        ReleasePolicySpec.model_validate({"metrics": policy}),
+    )
+    assert isinstance(found, ResolvedSpec), found
+    return found
+
+
+async def test_a_release_s_own_expression_is_asked_for_its_namespace_alone() -> None:
+    source = FakeSource()
+    asked = measuring(source)
+    for namespace in ("one", "two"):
+        asked.follow(ObjectKey(namespace, "shop"), resolved([LAG], []))
+    await asked.tick(T0)
+    assert sorted(promql.count('namespace="one"') > 0 for _, promql, _ in source.queries) == [False, True]
+    assert not any("one|two" in promql for _, promql, _ in source.queries)
+
+
+async def test_a_policy_s_expression_is_asked_once_for_all_namespaces() -> None:
+    source = FakeSource()
+    asked = measuring(source)
+    for namespace in ("one", "two"):
+        asked.follow(ObjectKey(namespace, "shop"), resolved([], [LAG]))
+    await asked.tick(T0)
+    assert len(source.queries) == 1
+    assert 'namespace=~"one|two"' in source.queries[0][1]
+
+
+async def test_a_release_cannot_read_other_namespaces_by_naming_them() -> None:
+    source = FakeSource()
+    asked = measuring(source)
+    spying = {"name": "lag", "value": 'sum by ($by) (x{$sel}) * on () group_left () sum(pay{namespace="hr"})'}
+    asked.follow(key(), resolved([spying], []))
+    await asked.tick(T0)
+    assert isinstance(canary(asked.readings(key()), "lag"), Missing)
+    assert source.queries == []
