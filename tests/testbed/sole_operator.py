@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from testbed.cluster import Cluster, Operator
+from testbed.kubeapi import ApiError
 from testbed.shop import operator_config
 
 
@@ -34,17 +37,22 @@ class SoleOperator:
         if self._running is None:
             raise RuntimeError("no operator was started")
         self._running.kill()
-        self._cluster.patch(
-            "coordination.k8s.io/v1",
-            "Lease",
-            "sparkrelease-operator",
-            "sparkrelease-system",
-            {"spec": {"holderIdentity": ""}},
-        )
+        self._free()
         self._running.restart()
 
     def stop(self) -> None:
-        """Ends it; its Lease is given back."""
+        """Ends it. The next one need not wait for its Lease, even if it had no time to give it back."""
         if self._running is not None:
             self._running.stop()
+            self._free()
         self._running = None
+
+    def _free(self) -> None:
+        nobody = {"spec": {"holderIdentity": ""}}
+        try:
+            self._cluster.patch(
+                "coordination.k8s.io/v1", "Lease", "sparkrelease-operator", "sparkrelease-system", nobody
+            )
+        except ApiError as error:
+            if error.code != HTTPStatus.NOT_FOUND:
+                raise
