@@ -55,7 +55,9 @@ def compare(d: Draft) -> RuleVerdict | None:
         return None
     before = {v.rule: v for v in d.status.verdicts if v.kind == KIND}
     verdicts = [_compare(d, item, before.get(rule_name(item.metric))) for item in comparison.tests]
-    remember(d, [v for v in verdicts if before.get(v.rule) is not v])
+    news = [v for v in verdicts if before.get(v.rule) is not v]
+    if news:
+        remember(d, news)
     return next((v for v in verdicts if v.verdict is Verdict.FAIL), None)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from sparkrelease.api.conditions import ConditionType, Status, clear_condition, set_condition
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Condition, Phase, Run, SparkReleaseStatus
+from sparkrelease.decide.asks import asks_of_legs
 from sparkrelease.decide.facts import Facts, Problem, Reading, RouteMark
 from sparkrelease.decide.plan import Change, EntryDraft, EventDraft, Plan, RouteAction, SetWeight, Severity, Wants
 from sparkrelease.decide.resolve import ResolvedSpec, metrics_by_name
@@ -30,6 +31,8 @@ class Draft:
     def __init__(self, spec: ResolvedSpec, status: SparkReleaseStatus, facts: Facts, now: datetime) -> None:
         self.spec = spec
         self.metrics = metrics_by_name(spec)
+        self.asks = asks_of_legs(spec)
+        """By trigger and place of a leg, what it wants beside its metric's own window."""
         self.before = status
         self.status = status
         self._own: SparkReleaseStatus | None = None

@@ -9,7 +9,6 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
 from sparkrelease.api.triggers import Leg, Trigger
 from sparkrelease.decide.answers import asked_of, history_of, reading_or_missing
-from sparkrelease.decide.asks import asks_of_legs
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Ask, Missing, Reading, Role, Track
 from sparkrelease.decide.rules import Judgement, events, nothing, outside, show, sound
@@ -49,7 +48,7 @@ class Sight:
     @property
     def asks(self) -> tuple[Ask, ...]:
         """What the leg wants beside its metric's own window."""
-        return asks_of_legs(self.d.spec)[self.trigger.name, self.place]
+        return self.d.asks[self.trigger.name, self.place]
 
     def asked(self, ask: Ask) -> Reading:
         """The metric over another window, or as it was; a past too short to answer is TooFewPoints."""
