@@ -50,6 +50,9 @@ class Instruments:
             for state in SERVER_STATES
         }
         self.waiting = self._gauge("pgbouncer_pools_client_waiting_connections", "Clients waiting for a connection.")
+        self.node_clock = self._gauge("node_timex_offset_seconds", "How far the node's clock is off.")
+        self.database_clock = self._gauge("db_clock_offset_seconds", "How far the database's clock is from this one.")
+        self.gaps = self._counter("feed_sequence_gaps_total", "Numbers missing in a feed's sequence.")
         self._begin()
 
     def _begin(self) -> None:

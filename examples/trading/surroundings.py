@@ -11,6 +11,9 @@ from trading.faults import Fault, Faults
 from trading.instruments import Instruments
 from trading.pace import Pace, Share
 
+NODE_CLOCK, DATABASE_CLOCK = 0.002, -0.011
+"""Seconds by which clocks differ."""
+
 STEP = 0.1
 """Seconds between two looks."""
 
@@ -43,6 +46,8 @@ class Surroundings:
         self._dropped, self._reported, self._leaked, self._blocks = Share(), Share(), Share(), Share()
         self._held: list[bytearray] = []
         self._m.streams.set(CLIENTS)
+        self._m.node_clock.set(NODE_CLOCK)
+        self._m.database_clock.set(DATABASE_CLOCK)
 
     async def run(self) -> None:
         """Looks again and again, at a steady pace."""

@@ -1,4 +1,4 @@
-"""The HTTP side: orders on every path, `/metrics`, `/readyz`, and `/-/set` to switch faults."""
+"""The HTTP side: orders on every path, `/metrics`, `/readyz`, what a release is checked by, and `/-/set` for faults."""
 
 from __future__ import annotations
 
@@ -15,12 +15,26 @@ from trading.instruments import Instruments
 from trading.pace import Pace
 from trading.surroundings import Surroundings
 
+ISOLATED = {
+    "Content-Security-Policy": "default-src 'self'; report-uri /csp-reports",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+}
+"""Headers of every page."""
+
+RELEASE_CHECKS = {
+    "migrations": {"pending": 0, "failed": 0, "shadowDatabase": False},
+    "pooler": {"mode": "transaction", "longQueries": 0, "listenHasOwnPool": True},
+    "flags": {"implicit": 0, "unsafe": 0, "service": "ok"},
+}
+"""What only the application knows before it gets traffic; docs/preflight.md has the document."""
+
 
 class Site:
     """Handlers of one process."""
 
     def __init__(self, version: str, pod: str, faults: Faults, pace: Pace) -> None:
-        self._identity = {"X-Version": version, "X-Pod": pod}
+        self._identity = {"X-Version": version, "X-Pod": pod, **ISOLATED}
         self._faults = faults
         self._instruments = Instruments()
         self._desk = Desk(self._instruments, faults, pace)
@@ -33,6 +47,8 @@ class Site:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/readyz", self._ready)
         app.router.add_get("/-/set", self._set)
+        app.router.add_get("/release-checks", self._checks)
+        app.router.add_route("*", "/csp-reports", self._report)
         app.router.add_route("*", "/{anything:.*}", self._order)
         return app
 
@@ -56,6 +72,15 @@ class Site:
 
     async def _ready(self, _request: web.Request) -> web.Response:
         return web.Response(text="ready\n")
+
+    async def _checks(self, _request: web.Request) -> web.Response:
+        return web.json_response(RELEASE_CHECKS)
+
+    async def _report(self, request: web.Request) -> web.Response:
+        """A browser's report; a GET only shows that somebody listens."""
+        if request.method == "POST":
+            self._instruments.csp_reports.inc()
+        return web.Response(status=204, headers=ISOLATED)
 
     async def _set(self, request: web.Request) -> web.Response:
         """`/-/set?faults=server-errors,memory-leak` switches these on and all others off; empty heals."""

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "metrics-contract.md").read_text(encoding="utf-8")
 NAMES = ("spark-standard", "spark-feature-flag")
 POOLER = "the six of `pgbouncer_pools_*`"
+MADE_BY_PROMETHEUS = "up"
 SET_BY_PROMETHEUS = {"namespace", "service", "pod"}
 
 
@@ -48,6 +49,14 @@ def series(of: ReleasePolicySpec) -> dict[str, set[str]]:
     return {metric.name: {one.name for one in selectors(metric, of)} for metric in of.metrics}
 
 
+def checked(of: ReleasePolicySpec) -> dict[str, set[str]]:
+    """By check that is a query, the names of the series it reads."""
+    queries = {item.name: item.promql for item in of.preflight if item.promql is not None}
+    return {
+        name: {one.name for one in selectors(Metric(name=name, value=query), of)} for name, query in queries.items()
+    }
+
+
 def table(heading: str) -> list[list[str]]:
     """The cells of the table below a heading."""
     section = PAGE[PAGE.index(f"## {heading}\n") :].split("\n## ")[0]
@@ -64,7 +73,13 @@ CONTRACT = {quoted(row[0])[0]: row for row in table("Series")}
 
 def test_the_page_has_every_series_the_policies_read_and_no_other() -> None:
     read = {name for policy_name in NAMES for names in series(policy(policy_name)).values() for name in names}
-    assert set(CONTRACT) == read
+    read |= {name for policy_name in NAMES for names in checked(policy(policy_name)).values() for name in names}
+    assert set(CONTRACT) == read - {MADE_BY_PROMETHEUS}
+
+
+def test_the_page_has_every_check_that_is_a_query_with_its_series() -> None:
+    shown = {quoted(row[0])[0]: set(quoted(row[1])) for row in table("Checks of spark-standard")}
+    assert shown == checked(policy("spark-standard"))
 
 
 def test_labels_the_queries_ask_for_are_on_the_page() -> None:

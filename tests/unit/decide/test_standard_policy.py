@@ -1,4 +1,4 @@
-"""`spark-standard` with its own figures, on a clock turned by hand: stages and triggers take the time they say."""
+"""`spark-standard` with its own figures, on a clock turned by hand: all of its parts take the time they say."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from typing import Any
 import pytest
 import yaml
 
+from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Phase, Verdict
 from sparkrelease.decide.facts import Ask, Baseline, Buckets, Counts, Facts, History, Reading, Track, Value
+from unit.decide.signatures import sign
 from unit.decide.world import START, World, spec
 
 FILE = Path(__file__).resolve().parents[3] / "manifests" / "policies" / "spark-standard.yaml"
 POLICY: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))["spec"]
 TICK, OVER, REREAD = timedelta(seconds=15), timedelta(minutes=30), timedelta(minutes=2)
+IN_THE_NIGHT = timedelta(minutes=1)
+"""Between two looks in the watch: nothing in it is told apart by less."""
+
 MIB = 1 << 20
 WARMED = 60.0
 """Seconds of health before anything happens."""
@@ -53,6 +58,11 @@ HEALTHY: Mapping[str, Reading] = {
 BEFORE = {"csp-share": 0.005, "key-life": 50.0, "http": 0.001, "latency": 0.0}
 """What stable was before the run."""
 
+BEFORE_TRAFFIC = frozenset({"preflight", "checklist", "approvalExpires"})
+"""Parts of the policy that come before the first weight."""
+
+BOARD = {"lena": "devops-lead", "mira": "cto", "joão": "product-owner"}
+
 PAST = {
     Ask("requests", timedelta(minutes=5), timedelta(minutes=10)): "requests",
     Ask("connections", timedelta(minutes=1), timedelta(minutes=10)): "connections",
@@ -83,8 +93,8 @@ class Desk(World):
         return (Track("pod", tuple((end + 60 * at, level + slope * at) for at in minutes)),)
 
 
-def desk() -> Desk:
-    resolved = spec(**{part: POLICY[part] for part in POLICY if part not in {"checklist", "approvalExpires"}})
+def desk(without: frozenset[str] = BEFORE_TRAFFIC) -> Desk:
+    resolved = spec(**{part: POLICY[part] for part in POLICY if part not in without})
     at = START - TICK
     return Desk(
         spec=resolved,
@@ -95,37 +105,98 @@ def desk() -> Desk:
     )
 
 
+def scanned(failing: Mapping[str, str] | None = None) -> Desk:
+    """A world under all of the policy that has made its checks."""
+    world = desk(without=frozenset())
+    world.failing = dict(failing or {})
+    world.settle_rounds()
+    return world
+
+
+def signed() -> Desk:
+    """The same, all nine checks passed, and a go of all three on all ten items, ten minutes later."""
+    world = scanned()
+    assert world.status.phase is Phase.AWAITING_APPROVAL, world.why()
+    assert world.status.preflight is not None and world.status.preflight.progress == "9/9"
+    for name, group in BOARD.items():
+        assert (world.status.gate_text, world.weights) == ("0/10", [])
+        world.now += timedelta(minutes=10) / len(BOARD)
+        sign(world, name, groups=(group,))
+        world.settle_rounds()
+    (entry,) = [entry for entry in world.entries if entry.kind is Reason.APPROVED]
+    assert len(entry.data["items"]) == 10  # type: ignore[arg-type]  # a mapping
+    assert world.weights == [1], world.why()
+    return world
+
+
+def test_eight_of_nine_checks_are_not_enough() -> None:
+    for name in [item["name"] for item in POLICY["preflight"]]:
+        world = scanned({name: "it is not so"})
+        assert world.status.phase is Phase.BLOCKED
+        assert world.status.preflight is not None and world.status.preflight.progress == "8/9"
+        assert world.why() == f"PreflightFailed: {name}: it is not so"
+        assert world.weights == []
+
+
+def test_two_of_three_signatures_are_not_enough() -> None:
+    world = scanned()
+    for name, group in list(BOARD.items())[:2]:
+        sign(world, name, groups=(group,))
+    world.tick = IN_THE_NIGHT
+    world.run_for(timedelta(hours=3).total_seconds())
+    assert (world.status.phase, world.status.gate_text, world.weights) == (Phase.AWAITING_APPROVAL, "0/10", [])
+
+
 @pytest.mark.slow
 def test_a_healthy_release_takes_25_hours_and_a_half_and_is_quiet_on_all_of_the_way() -> None:
-    world = desk()
-    entered: list[tuple[float, timedelta]] = []
+    world = signed()
+    began = world.now
+    entered: list[tuple[float, datetime]] = [(1, began)]
     seen: set[str] = set()
     gates: set[str] = set()
     watched: datetime | None = None
-    while world.status.phase is not Phase.SUCCEEDED and world.now < START + timedelta(hours=26):
+    while world.status.phase is not Phase.SUCCEEDED and world.now < began + timedelta(hours=26):
         known = len(world.weights)
-        world.run_for(TICK.total_seconds(), until=Phase.SUCCEEDED)
+        world.run_for(world.tick.total_seconds(), until=Phase.SUCCEEDED)
         if world.weights[known:]:
             assert world.route.written_at is not None
-            entered.append((world.weights[-1], world.route.written_at - START))
+            entered.append((world.weights[-1], world.route.written_at))
         if world.status.phase is Phase.WATCHING:
             watched = watched or world.now
+            world.tick = IN_THE_NIGHT
         else:
             gates.add(world.status.gate_text)
         seen |= {v.verdict.value for v in world.status.verdicts if v.kind == "trigger"}
     assert world.status.phase is Phase.SUCCEEDED, world.why()
+    assert world.condition(ConditionType.PROMOTED) == "True"
     assert [weight for weight, _ in entered] == [1, 5, 25, 50, 100]
     assert watched is not None
     times = [time for _, time in entered]
-    spent = [after - before for before, after in zip(times, [*times[1:], watched - START], strict=True)]
+    spent = [after - before for before, after in zip(times, [*times[1:], watched], strict=True)]
     for took, declared in zip(spent, (15, 15, 15, 15, 30), strict=True):
         assert timedelta(0) <= took - timedelta(minutes=declared) <= 2 * TICK
-    assert timedelta(0) <= world.now - watched - timedelta(hours=24) <= 2 * TICK
+    assert timedelta(0) <= world.now - watched - timedelta(hours=24) <= 2 * IN_THE_NIGHT
+    assert timedelta(0) <= world.now - began - timedelta(hours=25, minutes=30) <= timedelta(minutes=3)
     assert world.kinds().count(Reason.WATCH_CHECKED) == 24
     assert gates == {"", "6/6"}
     assert world.kinds().count(Reason.GATE_PASSED) == 5
     assert seen == {Verdict.PASS.value}
     assert world.status.rollback is None
+
+
+def test_a_defect_that_shows_at_a_quarter_of_the_traffic_goes_back_after_the_five_minutes_of_its_trigger() -> None:
+    world = signed()
+    world.reach(25)
+    since = world.now
+    world.readings["http"] = (Counts(50, 1000), HEALTHY["http"])
+    world.run_for(minutes(10).total_seconds(), until=Phase.ROLLED_BACK)
+    rollback = world.status.rollback
+    assert world.status.phase is Phase.ROLLED_BACK and rollback is not None, world.why()
+    assert (rollback.trigger, rollback.stage, rollback.from_weight) == ("http-5xx", "quarter", 25)
+    assert world.weights == [1, 5, 25, 0]
+    decided = rollback.decided_at
+    assert decided is not None and timedelta(0) <= decided - since - minutes(5) <= 2 * TICK
+    assert world.condition(ConditionType.PROMOTED) != "True"
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from sparkrelease.api.command import Command, Verb
 from sparkrelease.api.conditions import ConditionType, find
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.spec import ReleasePolicySpec, SparkReleaseSpec
-from sparkrelease.api.status import Phase, SparkReleaseStatus
+from sparkrelease.api.status import Phase, SparkReleaseStatus, Verdict
 from sparkrelease.decide.evidence import Entry, Link, link, parse_entry
 from sparkrelease.decide.facts import (
     Approval,
     Ask,
     Baseline,
+    Check,
     Counts,
     Facts,
     Finding,
@@ -100,6 +101,8 @@ class World:
     scraped: dict[Role, int] = field(default_factory=dict)
     share: Share | None = None
     preflight: tuple[Finding, ...] = ()
+    failing: dict[str, str] = field(default_factory=dict)
+    """Items of spec.preflight that fail, with what they say; all others pass."""
     command: Command | None = None
     command_problem: str | None = None
     approvals: tuple[Approval, ...] = ()
@@ -180,6 +183,7 @@ class World:
                 gate = {name: replace(seen, canary=self.over_stage) for name, seen in gate.items()}
             looked = {"preflight": self.preflight, "baselines": self.baselines}
             more: dict[str, object] = looked if plan.wants.preflight else {"gate": gate}
+            more |= {"checks": self._checks()} if plan.wants.checks else {}
             more |= self._besides(plan)
             plan = decide(current, self.status, self.facts(**more), self.now)
         self.last = plan
@@ -200,6 +204,12 @@ class World:
             seen = Settings(name, "1", values, self.token, missing)
             more["settings"], self.failed = seen, seen if missing is not None else None
         return more
+
+    def _checks(self) -> tuple[Check, ...]:
+        """What every item of preflight has come to."""
+        said = {item.name: self.failing.get(item.name) for item in self.spec.preflight}
+        verdict = {True: Verdict.PASS, False: Verdict.FAIL}
+        return tuple(Check(name, False, verdict[text is None], text or "fine") for name, text in said.items())
 
     def _span(self, ask: SpanAsk) -> MetricFacts:
         usual = self._metric(ask.threshold.metric)

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
+from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
+from sparkrelease.api.preflight import PreflightItem
+from sparkrelease.api.status import Verdict
+from sparkrelease.decide.preflight.answers import HttpAnswer
+from sparkrelease.decide.preflight.judge import judge
 from trading.desk import Desk
 from trading.faults import Fault, Faults, read_faults
 from trading.instruments import Instruments
 from trading.pace import Pace, Share
 from trading.surroundings import Surroundings
+from trading.web import Site
+
+POLICY = Path(__file__).resolve().parents[3] / "manifests" / "policies" / "spark-standard.yaml"
+ITEMS = [PreflightItem.model_validate(item) for item in yaml.safe_load(POLICY.read_text())["spec"]["preflight"]]
 
 
 class Process:
@@ -109,3 +121,23 @@ def test_a_feed_that_stalls_keeps_its_last_time() -> None:
     process.surroundings.step(1.0)
     assert process.value("feed_last_message_timestamp_seconds", venue="BIST") == at
     assert process.value("ws_last_message_timestamp_seconds") > at
+
+
+@pytest.mark.parametrize("item", [item for item in ITEMS if item.http is not None], ids=lambda item: item.name)
+async def test_a_healthy_process_passes_every_check_that_asks_it(item: PreflightItem) -> None:
+    site = Site("v1", "pod", Faults(), Pace(60))
+    async with TestClient(TestServer(site.application())) as client:
+        url = (item.http or "").removeprefix("http://$canary")
+        answer = await client.get(url)
+        headers = tuple(answer.headers.items())
+        seen = judge(item, HttpAnswer(url, answer.status, headers, await answer.read(), 0.1))
+    assert seen.verdict is Verdict.PASS, seen
+
+
+async def test_a_browser_s_report_is_counted_and_a_look_at_its_endpoint_is_none() -> None:
+    site = Site("v1", "pod", Faults(), Pace(60))
+    async with TestClient(TestServer(site.application())) as client:
+        await client.get("/csp-reports")
+        await client.post("/csp-reports", data="{}")
+        metrics = await (await client.get("/metrics")).text()
+    assert "csp_violation_reports_total 1.0" in metrics.splitlines()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 
-from sparkrelease.api.objects import parse_policy
+from sparkrelease.api.notifications import Topic
+from sparkrelease.api.objects import parse_policy, parse_release
+from sparkrelease.api.preflight import PreflightItem
 from sparkrelease.api.spec import ReleasePolicySpec, SparkReleaseSpec
 from sparkrelease.api.triggers import Leg, LegKind, Trigger, TriggerAction, TriggerScope
 from sparkrelease.decide.resolve import ResolvedSpec, resolve
 
-POLICIES = Path(__file__).resolve().parents[3] / "manifests" / "policies"
+PROJECT = Path(__file__).resolve().parents[3]
+POLICIES = PROJECT / "manifests" / "policies"
 NAMES = ("spark-standard", "spark-feature-flag")
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
@@ -166,6 +170,73 @@ def test_the_feed_is_looked_at_while_the_exchange_trades() -> None:
 def test_rates_and_ages_are_in_the_units_of_the_protocol() -> None:
     assert {unit(STANDARD, name) for name in ("csp-reports", "risk-blocks", "stream-drops")} == {"/min"}
     assert {unit(STANDARD, name) for name in ("feed-age", "stream-age", "outbox-age", "latency")} == {"s"}
+
+
+CHECKS = {
+    "time": "promql",
+    "migrations": "http",
+    "pooler": "http",
+    "decimals": "file",
+    "browser-policy": "http",
+    "monitoring": "promql",
+    "flags": "http",
+    "sbom": "sbom",
+    "provenance": "provenance",
+}
+"""The nine checks, and what kind of question each is."""
+
+
+def check(name: str) -> PreflightItem:
+    return next(item for item in STANDARD.preflight if item.name == name)
+
+
+def test_standard_scans_for_nine_blind_spots_and_needs_all_nine() -> None:
+    assert {item.name: item.asks for item in STANDARD.preflight} == CHECKS
+    assert not any(item.optional for item in STANDARD.preflight)
+
+
+@pytest.mark.parametrize(("part", "share"), [("node_timex_offset_seconds", "0.1"), ("db_clock_offset_seconds", "0.25")])
+def test_clocks_differ_by_less_than_the_protocol_bears(part: str, share: str) -> None:
+    promql = check("time").promql
+    assert promql is not None and re.search(rf"max\(abs\({part}[^)]*\)\) / {share} or vector\(Inf\)", promql)
+    assert check("time").expect == ("value < 1",)
+
+
+def test_checks_name_no_object_of_a_team_but_the_release_s_own_services_and_one_config_map() -> None:
+    urls = [item.http for item in STANDARD.preflight if item.http is not None]
+    assert {url.split("/")[2] for url in urls} == {"$canary"}
+    files = [item for item in STANDARD.preflight if item.artifact is not None]
+    assert {item.file.config_map for item in files} == {"release-files"}
+    assert {(item.file.sha256, item.signer) for item in files} == {(None, "ci")}, "no policy knows a digest"
+    assert [item.name for item in STANDARD.preflight if item.job is not None] == []
+
+
+def test_the_example_answers_four_checks_in_its_own_way_and_inherits_everything_else() -> None:
+    written = yaml.safe_load((PROJECT / "examples" / "standard-release.yaml").read_text(encoding="utf-8"))
+    spec = parse_release(written)
+    assert isinstance(spec, SparkReleaseSpec), spec
+    found = resolve(spec, STANDARD)
+    assert isinstance(found, ResolvedSpec), found
+    assert [item.name for item in found.preflight] == list(CHECKS)
+    assert set(CHECKS) - set(found.policy_preflight) == {"migrations", "decimals", "monitoring", "flags"}
+    assert (found.stages, found.triggers, found.checklist) == (STANDARD.stages, STANDARD.triggers, STANDARD.checklist)
+
+
+def test_ten_items_are_signed_by_all_three() -> None:
+    assert len(STANDARD.checklist) == 10
+    board = ("devops-lead", "cto", "product-owner")
+    assert {(item.required, item.groups) for item in STANDARD.checklist} == {(3, board)}
+
+
+def test_the_first_night_is_a_day_of_hourly_checks_with_burn_rates() -> None:
+    watch = STANDARD.watch
+    assert watch is not None and watch.burn_rates is not None
+    assert (watch.duration, watch.every) == (24 * HOUR, HOUR)
+
+
+def test_what_becomes_of_a_release_is_told_by_itself() -> None:
+    (told,) = STANDARD.notifications
+    assert {Topic.ROLLBACK, Topic.PROMOTED, Topic.BLOCKED} <= told.topics
 
 
 # ---------------------------------------------------------------- by feature flag
