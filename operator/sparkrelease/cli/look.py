@@ -74,7 +74,10 @@ def _policy(cluster: ClusterDoor, spec: SparkReleaseSpec) -> ReleasePolicySpec |
         return None
     body = cluster.policy(spec.policy_ref.name)
     if body is None:
-        text = f"stages come from ReleasePolicy {spec.policy_ref.name}, which does not exist or may not be read by you"
+        text = (
+            f"stages come from ReleasePolicy {spec.policy_ref.name}, which does not exist or may not be read by you; "
+            "have the ClusterRole sparkrelease-policies bound to you"
+        )
         return Problem(Reason.POLICY_NOT_FOUND, text)
     return parse_policy(body)
 
