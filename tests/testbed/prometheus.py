@@ -17,8 +17,13 @@ from testbed.pki import Pki
 from testbed.processes import ManagedProcess
 from testbed.waiting import wait_for
 
+FAILED = '{code=~"5.."}'
 SCRAPE_INTERVAL = 1.0
 """Seconds between two scrapes of a target."""
+
+
+BURN_ALERTS = {"ErrorBudgetBurn1h": ("1h", 14.4), "ErrorBudgetBurn6h": ("6h", 6.0)}
+"""Alerting rules it has loaded, on errors of pods: window, and how many times faster than borne."""
 
 
 class Prometheus:
@@ -35,6 +40,7 @@ class Prometheus:
         self.pki = pki
         self._token = folder / "prometheus.token"
         self._config = folder / "prometheus.yml"
+        self._rules = folder / "rules.yml"
         self._targets = folder / "targets"
         self.process = self._process()
 
@@ -44,6 +50,7 @@ class Prometheus:
         self._token.write_text(api.token(MONITORING_NAMESPACE, MONITORING_ACCOUNT))
         self._targets.mkdir(exist_ok=True)
         self._config.write_text(yaml.safe_dump(self._configuration()))
+        self._rules.write_text(yaml.safe_dump(burn_alerts()))
         self.process.start()
 
     def wait_ready(self, timeout: float = 60.0) -> None:
@@ -66,6 +73,7 @@ class Prometheus:
     def _configuration(self) -> dict[str, Any]:
         return {
             "global": {"scrape_interval": "1s", "scrape_timeout": "900ms", "evaluation_interval": "1s"},
+            "rule_files": [str(self._rules)],
             "scrape_configs": [
                 self._pods(),
                 {
@@ -114,6 +122,19 @@ class Prometheus:
             "--log.level=warn",
         ]
         return ManagedProcess("prometheus", command, self.folder)
+
+
+def burn_alerts() -> dict[str, Any]:
+    """The rules of `BURN_ALERTS`, evaluated rarely: they are there to be looked for."""
+
+    def rate(selector: str, window: str) -> str:
+        return f"sum by (namespace, service) (rate(http_requests_total{selector}[{window}]))"
+
+    rules = [
+        {"alert": name, "expr": f"{rate(FAILED, window)} / {rate('', window)} > {factor * 0.001:g}", "for": "2m"}
+        for name, (window, factor) in BURN_ALERTS.items()
+    ]
+    return {"groups": [{"name": "error-budget", "interval": "15s", "rules": rules}]}
 
 
 def gateway_relabelling() -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ def third_parties() -> list[KubeObject]:
         (objects.GATEWAY_NAMESPACE, "contour", "contour.yaml"): _contour(),
         (objects.GATEWAY_NAMESPACE, "envoy", "envoy.json"): _envoy(),
         (objects.MONITORING_NAMESPACE, "prometheus", "prometheus.yml"): _prometheus(),
+        (objects.MONITORING_NAMESPACE, "prometheus-rules", "rules.yml"): prometheus.burn_alerts(),
     }
     maps = [
         {
@@ -53,6 +54,7 @@ def _prometheus() -> dict[str, Any]:
     found = "__meta_kubernetes_"
     return {
         "global": {"scrape_interval": "1s", "scrape_timeout": "900ms", "evaluation_interval": "1s"},
+        "rule_files": ["/rules/rules.yml"],
         "scrape_configs": [
             {
                 "job_name": "pods",

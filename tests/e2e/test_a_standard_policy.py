@@ -1,0 +1,225 @@
+"""`spark-standard` as a whole: nine checks, ten items signed by three, five stages, watch, promotion and report.
+
+Two releases of the example application say nothing but their version, their traffic and the policy. Both are checked
+and signed; one is well, the other has a defect that shows at a quarter of the traffic.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from e2e.conftest import operator_user
+from e2e.exports import at, exported, written
+from e2e.release_files import Signer, publish
+from e2e.trials import FACTORS, HISTORY, LOAD, Desk, patient
+from e2e.trials import written as policy_written
+from testbed.cluster import User
+from testbed.invariants import Watcher
+from testbed.prometheus import BURN_ALERTS, query
+from testbed.scaling import scaled
+from testbed.shop import API_VERSION
+from testbed.waiting import wait_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from testbed.cluster import Cluster
+    from testbed.sole_operator import SoleOperator
+
+POLICY = "spark-standard"
+BOARD = (
+    User("lena@example.org", ("devops-lead", "approvers")),
+    User("mira@example.org", ("cto", "approvers")),
+    User("joão@example.org", ("product-owner", "approvers")),
+)
+WATCH: dict[str, Any] = {"duration": "48s", "every": "2s", "burnRates": {"objective": 0.999}}
+"""The day of the policy; two seconds are its hour."""
+
+SETTLE: dict[str, Any] = {"settle": {"steps": [50, 0], "interval": "2s"}}
+RITUAL = (
+    "release_tag.txt",
+    "sbom.json",
+    "build_provenance.json",
+    "go_nogo_signed.txt",
+    "blind_spots_scan.txt",
+    "baseline_metrics.txt",
+    "canary_plan.txt",
+)
+
+
+@dataclass
+class Floor:
+    """Two desks under the policy, from the same moment on."""
+
+    cluster: Cluster
+    signer: Signer
+    desks: dict[str, Desk] = field(default_factory=dict)
+    since: int = 0
+
+    def open(self) -> None:
+        """Deploys both, and gives their stables the past that baselines are made of."""
+        self.cluster.apply(policy())
+        self.since = self.cluster.audit_cursor()
+        for name in ("well", "broken"):
+            desk = self.desks[name] = Desk(self.cluster, self.cluster.namespace(name), "desk")
+            desk.pace = FACTORS[POLICY]
+            desk.deploy("stable", "v1", wait=False)
+            desk.deploy("canary", "v2", wait=False)
+            desk.apply_route()
+        for desk in self.desks.values():
+            desk.wait_rolled_out("stable")
+            desk.wait_rolled_out("canary")
+            desk.wait_serving()
+            desk.start_load(rps=100, duration=LOAD)
+            publish(desk, self.signer)
+            may_approve(desk)
+        wait_for("a past for every baseline", self._have_past, timeout=90, every=1)
+
+    def release(self) -> None:
+        """Releases both; each makes its checks, and is signed by all three."""
+        for desk in self.desks.values():
+            desk.release_by(POLICY, SETTLE)
+        for desk in self.desks.values():
+            status = desk.until_phase("AwaitingApproval", timeout=60)
+            assert status["preflight"]["progress"] == "9/9"
+            assert (status["gateText"], desk.canary_weight()) == ("0/10", 0)
+        for desk in self.desks.values():
+            for who, signed in zip(BOARD, ("0 of 10", "0 of 10", "10 of 10"), strict=True):
+                assert desk.canary_weight() == 0
+                done = self.cluster.kubectl("sparkrelease", "approve", desk.name, "-n", desk.namespace, identity=who)
+                assert (done.returncode, f"{signed} signed" in " ".join(done.stdout.split())) == (0, True), done
+
+    def promises_broken(self) -> list[str]:
+        events = list(self.cluster.audit_events(self.since))
+        watchers = [Watcher(desk.namespace, f"{desk.name}-canary", operator_user()) for desk in self.desks.values()]
+        return [sentence for watcher in watchers for sentence in watcher.read(events).broken]
+
+    def _have_past(self) -> bool:
+        promql = f'count_over_time(idempotency_keys_active{{service="desk-stable"}}[5m]) >= {HISTORY}'
+        seen = query(self.cluster.prometheus_local_url, promql)
+        return {row["metric"]["namespace"] for row in seen} >= {desk.namespace for desk in self.desks.values()}
+
+
+def policy() -> dict[str, Any]:
+    """The policy, its stages and rules as much faster as the desks live, its checks and signatures as they are."""
+    whole = policy_written(POLICY)
+    around = {part: whole[part] for part in ("preflight", "checklist", "approvalExpires", "notifications")}
+    spec = scaled(whole, FACTORS[POLICY]) | around | {"watch": WATCH}
+    return {"apiVersion": API_VERSION, "kind": "ReleasePolicy", "metadata": {"name": POLICY}, "spec": spec}
+
+
+def may_approve(desk: Desk) -> None:
+    """The three may sign here, and read the policy that has the checklist, by the roles that are shipped."""
+    group = "rbac.authorization.k8s.io"
+    subjects = [{"apiGroup": group, "kind": "Group", "name": "approvers"}]
+    for kind, place, role in (
+        ("RoleBinding", {"namespace": desk.namespace}, "sparkrelease-approve"),
+        ("ClusterRoleBinding", {}, "sparkrelease-policies"),
+    ):
+        desk.cluster.apply(
+            {
+                "apiVersion": f"{group}/v1",
+                "kind": kind,
+                "metadata": {"name": "approvers", **place},
+                "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+                "subjects": subjects,
+            }
+        )
+
+
+@pytest.fixture(scope="module")
+def floor(cluster: Cluster, operators: SoleOperator) -> Iterator[Floor]:
+    """Both releases, signed. In the end every write to them must have kept the promises."""
+    signer = Signer()
+    servers = {name: server | {"alerts": list(BURN_ALERTS)} for name, server in patient(cluster).items()}
+    operators.run(
+        files={"ci.pub": signer.public},
+        servers=servers,
+        preflight={"signers": {"ci": f"{cluster.operator_files}/ci.pub"}},
+    )
+    begun = Floor(cluster, signer)
+    try:
+        begun.open()
+        begun.release()
+        yield begun
+        assert begun.promises_broken() == []
+    finally:
+        for desk in begun.desks.values():
+            desk.close()
+
+
+def check_what_came_before(body: dict[str, Any], folder: Path) -> None:
+    """The same for both: nine checks of nine, three signatures on all ten items, the seven files."""
+    assert {one["name"]: one["verdict"] for one in body["checks"]} == {
+        item["name"]: "Pass" for item in policy_written(POLICY)["preflight"]
+    }
+    assert {(one["by"], one["decision"]) for one in body["signatures"]} == {(who.name, "GO") for who in BOARD}
+    texts = {name: (folder / name).read_text() for name in RITUAL}
+    assert [name for name, text in texts.items() if "not part of this run" in text] == []
+    assert [who.name for who in BOARD if who.name not in texts["go_nogo_signed.txt"]] == []
+    assert [name for name in body["checks"] if name["name"] not in texts["blind_spots_scan.txt"]] == []
+
+
+def test_a_defect_at_a_quarter_of_the_traffic_goes_back_and_tells_why(floor: Floor, tmp_path: Path) -> None:
+    desk = floor.desks["broken"]
+    desk.until_weight(25, timeout=60)
+    desk.break_canary("server-errors")
+    desk.until_phase("RolledBack", timeout=30)
+    status = desk.until("stored", lambda s: not s.get("pendingEvidence") and "trafficAt" in s.get("rollback", {}))
+    assert desk.canary_weight() == 0
+    record = status["rollback"]
+    assert (record["stage"], record["fromWeight"]) == ("quarter", 25)
+    assert record["trigger"] in {"http-5xx", "http"}, "the trigger or the comparison, whichever sees it first"
+
+    body = exported(floor.cluster, desk, tmp_path)
+    check_what_came_before(body, tmp_path)
+    assert (body["outcome"], body["rollback"]["rule"]) == ("RolledBack", record["trigger"])
+    assert [weight for _, weight in written(desk, floor.since)] == [0, 1, 5, 25, 0]
+    assert [(one["name"], one["passing"]) for one in body["stages"] if one["status"] == "Passed"] == [
+        ("one-percent", 6),
+        ("five-percent", 6),
+    ]
+    kinds = ("rollback_", "metrics_before_rollback_", "metrics_after_rollback_", "incident_")
+    names = [path.name for path in tmp_path.iterdir()]
+    assert [kind for kind in kinds if not any(name.startswith(kind) for name in names)] == []
+    incident = next(path for path in tmp_path.iterdir() if path.name.startswith("incident_")).read_text()
+    assert record["trigger"] in incident and "quarter" in incident
+    with (tmp_path / "data" / "observations.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"] == "http" and row["role"] == "canary"]
+    assert any(float(row["bad"] or 0) > 0 for row in rows)
+
+
+def test_a_healthy_release_passes_six_of_six_at_five_stages_is_watched_promoted_and_settled(
+    floor: Floor, tmp_path: Path
+) -> None:
+    desk = floor.desks["well"]
+    desk.until_phase("Watching", timeout=120)
+    desk.until_condition("Promoted", timeout=120)
+    assert desk.status["phase"] == "Succeeded"
+    assert desk.told("TriggerFired", "SteppedBack", "RolledBack") == []
+    desk.deploy("stable", "v2", wait=False)
+    desk.until_settled("v2", timeout=90)
+    desk.until("stored", lambda s: not s.get("pendingEvidence"))
+
+    body = exported(floor.cluster, desk, tmp_path)
+    check_what_came_before(body, tmp_path)
+    assert (body["outcome"], body["stagesPassed"], body["rollback"]) == ("Settled", 5, None)
+    *stages, watch = [one for one in body["stages"] if not one["walkBack"]]
+    assert (watch["name"], watch["weight"]) == ("watch", 100)
+    assert at(watch["leftAt"]) - at(watch["enteredAt"]) >= 48
+    declared = policy()["spec"]["stages"]
+    assert [(one["name"], one["weight"]) for one in stages] == [(one["name"], one["weight"]) for one in declared]
+    for one in stages:
+        assert (one["status"], one["passing"], one["objectives"], one["judgedOverStage"]) == ("Passed", 6, 6, True)
+        least = 20 if one["name"] == "full" else 10
+        assert least <= one["observedSeconds"] <= at(one["leftAt"]) - at(one["enteredAt"]) + 1
+    assert [weight for _, weight in written(desk, floor.since)] == [0, 1, 5, 25, 50, 100, 50, 0]
+    checks = [line for line in (tmp_path / "evidence.jsonl").read_text().splitlines() if '"WatchChecked"' in line]
+    assert len(checks) == 24
+    rows = [line for line in (tmp_path / "release-notes.md").read_text().splitlines() if "| passed | 6/6 |" in line]
+    assert [row.split("|")[1].strip() for row in rows][:5] == [one["name"] for one in declared]
