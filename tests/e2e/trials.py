@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from testbed.paths import PROJECT
 from testbed.prometheus import query
 from testbed.scaling import scaled
 from testbed.shop import API_VERSION, GIT, Shop, operator_config
+from testbed.sole_operator import SoleOperator
 from testbed.waiting import wait_for
 
 FACTORS = {"spark-standard": 90.0, "spark-feature-flag": 600.0}
@@ -41,8 +42,6 @@ class Case:
     policy: str = "spark-standard"
     weight: float = 50
     rps: float = 6
-    walks: bool = False
-    """Through the policy's own stages, instead of one long one."""
 
     @property
     def name(self) -> str:
@@ -89,16 +88,31 @@ class Desk(Shop):
 
 
 class Trials:
-    """Every case with its desk, begun together."""
+    """Every case with its desk, begun together.
 
-    def __init__(self, cluster: Cluster, cases: Sequence[Case]) -> None:
+    `spec` is what each release says beside its policy, where it is not one long stage; `past` so many scrapes of stable
+    are waited for; `factors` how many times faster than written each policy is.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        cases: Sequence[Case],
+        spec: Mapping[str, Any] | None = None,
+        *,
+        past: int = HISTORY,
+        factors: Mapping[str, float] = FACTORS,
+    ) -> None:
         self.cluster = cluster
+        self.factors = factors
+        self.spec = spec
+        self.past = past
         self.cases = {case.name: case for case in cases}
         self.desks: dict[str, Desk] = {}
 
     def begin(self) -> None:
         """Deploys all, gives their stables a past, releases, and breaks each canary once it has its traffic."""
-        for name, factor in FACTORS.items():
+        for name, factor in self.factors.items():
             self.cluster.apply(policy(name, factor))
         with ThreadPoolExecutor(max_workers=8) as workers:
             for _ in workers.map(self._open, self.cases.values()):
@@ -124,7 +138,7 @@ class Trials:
     def _open(self, case: Case) -> None:
         """Each worker waits for its own pods: forty that start at once would all be late."""
         desk = self.desks[case.name] = Desk(self.cluster, self.cluster.namespace("trial"), "desk")
-        desk.pace = FACTORS[case.policy]
+        desk.pace = self.factors[case.policy]
         desk.deploy("stable", "v1", wait=False)
         desk.deploy("canary", "v2", wait=False)
         desk.apply_route()
@@ -136,14 +150,13 @@ class Trials:
     def _have_past(self) -> bool:
         seen = query(
             self.cluster.prometheus_local_url,
-            f'count_over_time(idempotency_keys_active{{service="desk-stable"}}[5m]) >= {HISTORY}',
+            f'count_over_time(idempotency_keys_active{{service="desk-stable"}}[5m]) >= {self.past}',
         )
         return {row["metric"]["namespace"] for row in seen} >= {desk.namespace for desk in self.desks.values()}
 
     def _release(self, case: Case) -> None:
         desk = self.desks[case.name]
-        spec: dict[str, Any] = {} if case.walks else one_stage(case.weight)
-        desk.release_by(case.policy, spec)
+        desk.release_by(case.policy, one_stage(case.weight) if self.spec is None else self.spec)
 
     def _break(self, case: Case) -> None:
         if not case.fault:
@@ -154,6 +167,33 @@ class Trials:
         except TimeoutError as late:
             raise AssertionError(f"{case.name}: {late}; {desk.condition('Ready').get('message')}") from late
         desk.break_canary(case.fault)
+
+
+def on_trial(
+    cluster: Cluster,
+    operators: SoleOperator,
+    cases: Sequence[Case],
+    spec: Mapping[str, Any] | None = None,
+    *,
+    past: int = HISTORY,
+    factors: Mapping[str, float] = FACTORS,
+) -> Iterator[Trials]:
+    """All cases, begun, for a fixture. In the end every write to them must have kept the promises."""
+    operators.run(servers=patient(cluster))
+    begun = Trials(cluster, cases, spec, past=past, factors=factors)
+    since = cluster.audit_cursor()
+    try:
+        begun.begin()
+        yield begun
+        assert begun.promises_broken(since) == []
+    finally:
+        begun.end()
+
+
+def rolls_back_for_its_fault_alone(trials: Trials, case: Case) -> None:
+    """The rule's own trigger ends the run, and no other one did before."""
+    status = trials.desks[case.name].until_phase("RolledBack", timeout=90)
+    assert status["rollback"]["trigger"] == case.rule, status["rollback"]
 
 
 def patient(cluster: Cluster) -> dict[str, Any]:

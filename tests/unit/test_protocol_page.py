@@ -24,3 +24,19 @@ def test_every_part_of_the_protocol_that_is_there_names_a_test() -> None:
     shown = [row for row in rows if not row.startswith("| part") and "not there yet" not in row]
     assert len(shown) > 15
     assert [row for row in shown if ".py" not in row.split("|")[3]] == []
+
+
+def test_a_scenario_named_after_a_row_is_shown_in_it() -> None:
+    page = PAGE.read_text(encoding="utf-8").splitlines()
+    scenarios = sorted(path.name for path in (PROJECT / "tests" / "e2e").glob("test_[abc][0-9]*_*.py"))
+    assert len(scenarios) > 15
+    for name in scenarios:
+        row = name.split("_")[1].upper()
+        assert [line for line in page if f"**{row}**" in line and f"`{name}`" in line], name
+
+
+def test_every_numbered_row_that_is_there_has_a_scenario_named_after_it() -> None:
+    page = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if "not there yet" not in line]
+    rows = {row for line in page for row in re.findall(r"^\| \*\*([AB]\d+)\*\*", line)}
+    assert {f"A{number}" for number in (*range(1, 12), 14, 15)} <= rows
+    assert [row for row in rows if not list((PROJECT / "tests" / "e2e").glob(f"test_{row.lower()}_*.py"))] == []

@@ -1,4 +1,4 @@
-"""A spent error budget blocks the start of a run, and the run starts by itself once some of it is back."""
+"""Row C: a spent error budget blocks the start of a run, and the run starts by itself once some of it is back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People sign: three of them say GO before the first weight, one says NO-GO, one is waited for at a stage."""
+"""Row A6: people sign: three of them say GO before the first weight, one says NO-GO, one is waited for at a stage."""
 
 from __future__ import annotations
 

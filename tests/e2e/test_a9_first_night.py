@@ -1,4 +1,4 @@
-"""The watch after the last stage: checks at a pace, then the promotion; a defect in it is back at 0 % at once."""
+"""Row A9: the watch after the last stage: checks at a pace, then promotion; a defect in it is back at 0 % at once."""
 
 from __future__ import annotations
 

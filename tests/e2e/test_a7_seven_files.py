@@ -1,0 +1,66 @@
+"""Row A7: one command leaves the seven files of a release, each with what this run really had."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from e2e.exports import exported
+from e2e.release_files import NAME, Signer, publish
+from testbed.cluster import User
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from testbed.cluster import Cluster
+    from testbed.shop import Shop
+    from testbed.sole_operator import SoleOperator
+
+MIRA = User("mira@example.org", ("system:masters",))
+ITEMS: list[dict[str, Any]] = [
+    {"name": "sbom", "artifact": f"{NAME}/sbom.json", "kind": "sbom", "signer": "ci"},
+    {"name": "provenance", "artifact": f"{NAME}/provenance.json", "kind": "provenance", "signer": "ci"},
+]
+
+
+@pytest.fixture
+def signer(cluster: Cluster, operators: SoleOperator) -> Signer:
+    """The key of a pipeline, and an operator that knows it."""
+    made = Signer()
+    files = {"ci.pub": made.public}
+    operators.run(files=files, preflight={"signers": {"ci": f"{cluster.operator_files}/ci.pub"}})
+    return made
+
+
+def test_the_seven_files_say_what_this_run_had(signer: Signer, cluster: Cluster, shop: Shop, tmp_path: Path) -> None:
+    shop.open()
+    shop.start_load(rps=50)
+    shop.deploy("canary", "v2")
+    publish(shop, signer)
+    stages = [{"name": "all", "weight": 100, "duration": "3s"}]
+    shop.release("v2", stages=stages, preflight=ITEMS, checklist=[{"name": "rollback", "title": "It was tried"}])
+    shop.until_phase("AwaitingApproval")
+    done = cluster.kubectl("sparkrelease", "approve", shop.name, "-n", shop.namespace, identity=MIRA)
+    assert done.returncode == 0, done.stdout + done.stderr
+    shop.until_condition("Promoted")
+    status = shop.until("stored", lambda s: not s.get("pendingEvidence"))
+
+    folder = tmp_path / "out"
+    body = exported(cluster, shop, folder)
+    assert body["partOfRun"] == {"approvals": True, "sbom": True, "provenance": True, "declaredChecks": True}
+    files = cluster.get("v1", "ConfigMap", NAME, shop.namespace)["data"]
+    for name, key in (("sbom.json", "sbom.json"), ("build_provenance.json", "provenance.json")):
+        (told,) = json.loads((folder / name).read_text())["files"]
+        assert (told["verdict"], told["sha256"]) == ("Pass", hashlib.sha256(files[key].encode()).hexdigest())
+    tag = (folder / "release_tag.txt").read_text()
+    assert status["run"]["id"] in tag and status["run"]["specDigest"] in tag and "v2" in tag
+    signed = (folder / "go_nogo_signed.txt").read_text()
+    assert MIRA.name in signed and "GO" in signed
+    scan = (folder / "blind_spots_scan.txt").read_text()
+    assert [item["name"] for item in ITEMS if item["name"] not in scan] == []
+    assert "http" in (folder / "baseline_metrics.txt").read_text()
+    plan = (folder / "canary_plan.txt").read_text()
+    assert "all" in plan and "100 %" in plan and "burst" in plan
