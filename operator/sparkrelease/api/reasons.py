@@ -247,6 +247,7 @@ class Reason(Documented):
         "RolledBack",
         "Traffic is back on stable; the version gets no traffic again without a retry or a new version.",
     )
+    ROLLBACK_MEASURED = "RollbackMeasured", "What stable was after the rollback is measured and kept as evidence."
     ROLLBACK_REQUESTED = "RollbackRequested", "A person asked for the rollback."
     DATA_MISSING_TOO_LONG = "DataMissingTooLong", "Data was missing longer than spec.noData allows."
     ROUTE_CONTESTED = (

@@ -9,6 +9,7 @@ from sparkrelease.api.conditions import ConditionType, find, is_true
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Phase, Run, Settled
 from sparkrelease.api.triggers import LegKind
+from sparkrelease.decide.aftermath import mind_aftermath
 from sparkrelease.decide.approvals import Scope, overridden, wanted_before
 from sparkrelease.decide.asks import burn_windows
 from sparkrelease.decide.budget import budget_pause, spent_budget
@@ -35,6 +36,15 @@ def rest(d: Draft) -> None:
     d.finalizer = False
     if undo_mitigations(d):
         return
+    tidying, d.wake_at = d.wake_at, None
+    if mind_aftermath(d):
+        return
+    looking, d.wake_at = d.wake_at, None
+    _start_or_say_why_not(d)
+    d.wake_at = min((at for at in (tidying, looking, d.wake_at) if at is not None), default=None)
+
+
+def _start_or_say_why_not(d: Draft) -> None:
     for obstacle in _OBSTACLES:
         problem = obstacle(d)
         if problem is not None:
@@ -281,6 +291,8 @@ def _say_obstacle(d: Draft, problem: Problem) -> None:
 
 def _preflight_and_start(d: Draft) -> None:
     d.no_condition(ConditionType.PROMOTED, ConditionType.SETTLED, ConditionType.ROLLED_BACK)
+    if mind_aftermath(d, next_run=True):
+        return
     stable, canary = d.facts.stable.fingerprint, d.facts.canary.fingerprint
     if stable is None or canary is None or not _checked(d, next_run_id(d, canary)):
         return

@@ -1,4 +1,4 @@
-"""Questions that are asked once: what a gate needs over a stage, and what preflight tries."""
+"""Questions that are asked once: what a gate needs over a stage, what preflight tries, what is after a rollback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sparkrelease.decide.promql import (
     whole_query,
     window_query,
 )
-from sparkrelease.decide.readings import Look, Place, Sorted, read_gate
+from sparkrelease.decide.readings import Look, Place, Sorted, read, read_gate
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.engine.asking import Asking, Question
 from sparkrelease.engine.needs import Need, needs_of, own_scope, places
@@ -89,6 +89,29 @@ class OneOff:
 
         facts = await asyncio.gather(*(answer(ask) for ask in asks))
         return {ask.name: one for ask, one in zip(asks, facts, strict=True)}
+
+    async def after(self, key: ObjectKey, spec: ResolvedSpec, now: datetime) -> Mapping[str, MetricFacts]:
+        """By metric name, over its own window."""
+        server = self._servers.get(spec.prometheus)
+        if server is None:
+            text = f"server {spec.prometheus} is not declared to the operator"
+            gone = Missing(Reason.PROMETHEUS_UNKNOWN, text, server_wide=True)
+            return {metric.name: MetricFacts("", now, metric.window, gone, gone) for metric in spec.metrics}
+        asker, needs = _Asker(key, spec, _floor(now, _FINE), _FINE), needs_of(key, spec, server)
+        facts = await asyncio.gather(*(self._own_window(asker, need, server) for need in needs))
+        return {need.metric.name: one for need, one in zip(needs, facts, strict=True)}
+
+    async def _own_window(self, asker: _Asker, need: Need, server: MetricsServer) -> MetricFacts:
+        template = need.template
+        if isinstance(template, Problem):
+            return refused(need, template, asker.at)
+        found = await self._ask(asker, template, "window", partial(window_query, template))
+        look = Look.of(asker.at, server.max_age, above=need.above, below=need.below)
+        stable, canary = (
+            found if isinstance(found, Missing) else read(found, place, template, look)
+            for place in places(asker.key, asker.spec)
+        )
+        return MetricFacts(need.query, asker.at, need.metric.window, canary=canary, stable=stable)
 
     async def _threshold(self, asker: _Asker, need: Need, threshold: Threshold) -> MetricFacts:
         template, server = need.template, asker.spec.prometheus

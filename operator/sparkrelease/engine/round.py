@@ -160,8 +160,10 @@ class Rounds:
         wants = plan.wants
         gate = wants.gate_over is not None and not step.asked_gate
         checks = bool(wants.checks) and not step.asked_checks
-        besides = (bool(wants.spans) and not step.asked_spans) or (
-            wants.settings is not None and not step.asked_settings
+        besides = (
+            (bool(wants.spans) and not step.asked_spans)
+            or (wants.settings is not None and not step.asked_settings)
+            or (wants.after and not step.asked_after)
         )
         return gate or checks or besides or (wants.preflight and not step.asked_preflight)
 
@@ -172,6 +174,7 @@ class Rounds:
         step.asked_checks = step.asked_checks or bool(plan.wants.checks)
         step.asked_spans = step.asked_spans or bool(plan.wants.spans)
         step.asked_settings = step.asked_settings or plan.wants.settings is not None
+        step.asked_after = step.asked_after or plan.wants.after
         before_run = plan.wants.preflight or bool(plan.wants.checks)
         if before_run:
             self.effects.take(release, plan, step)
