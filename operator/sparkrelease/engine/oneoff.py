@@ -19,11 +19,13 @@ from sparkrelease.decide.promql import (
     gate_query,
     native_query,
     presence_query,
+    targets_query,
     whole_query,
     window_query,
 )
 from sparkrelease.decide.readings import Look, Place, Sorted, read, read_gate
 from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.decide.targets import target_findings
 from sparkrelease.engine.asking import Asking, Question
 from sparkrelease.engine.needs import Need, needs_of, own_scope, places
 from sparkrelease.engine.pods import PodsBehind
@@ -153,8 +155,22 @@ class OneOff:
             return (Finding("spec.prometheus", True, problem),)
         longest = max((stage.duration for stage in spec.stages), default=_LONG_STAGE)
         asker = _Asker(key, spec, _floor(now, _FINE), max(longest, _COARSE))
-        found = await asyncio.gather(*(self._try(asker, need) for need in needs_of(key, spec, server)))
+        found = await asyncio.gather(
+            self._targets(asker, server), *(self._try(asker, need) for need in needs_of(key, spec, server))
+        )
         return tuple(finding for findings in found for finding in findings)
+
+    async def _targets(self, asker: _Asker, server: MetricsServer) -> list[Finding]:
+        """Whether every pod is scraped. A server that answers nothing at all is told of by its metrics."""
+        if not server.targets:
+            return []
+        question = Question(asker.spec.prometheus, Template(server.labels, timedelta(0)), "targets", _FINE, asker.at)
+        scope = own_scope(asker.key, asker.spec)
+        found = await self._asking.rows_once(question, scope, partial(targets_query, server.labels))
+        if isinstance(found, Missing):
+            return [] if found.server_wide else [Finding("targets", True, Problem(found.reason, found.message))]
+        pods = {place: self._pods.all_of(place) for place in places(asker.key, asker.spec)}
+        return [*target_findings(found.rows, server.labels, pods, asker.at - server.max_age)]
 
     async def _try(self, asker: _Asker, need: Need) -> list[Finding]:
         check, template = f"metrics/{need.metric.name}", need.template
