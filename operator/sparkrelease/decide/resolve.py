@@ -202,8 +202,13 @@ def digest(resolved: ResolvedSpec) -> str:
 
 
 def with_live_fields(frozen: ResolvedSpec, present: SparkReleaseSpec) -> ResolvedSpec:
-    """The spec a run follows, with the fields whose edits act at once taken from the object as it is now."""
-    return frozen.model_copy(update={name: getattr(present, name) for name in _LIVE_FIELDS})
+    """The spec a run follows, with the fields whose edits act at once taken from the object as it is now.
+
+    The same object where they are as they were: of thousands of specs hardly any is there twice.
+    """
+    now = {name: getattr(present, name) for name in _LIVE_FIELDS}
+    edited = {name: value for name, value in now.items() if value != getattr(frozen, name)}
+    return frozen.model_copy(update=edited) if edited else frozen
 
 
 # ---------------------------------------------------------------- merging
