@@ -50,7 +50,7 @@ cluster-down: $(READY) ## Stop it
 test: $(READY) ## Everything: checks, unit tests and end-to-end tests on the local cluster
 	@started=$$(date +%s); $(MAKE) lint generated \
 	  && $(BIN)/pytest -q -m "not cluster" -n auto \
-	  && SPARKRELEASE_TEST_STARTED=$$started $(BIN)/pytest -q -m cluster --clusters $(CLUSTERS) $(ARGS)
+	  && SPARKRELEASE_TEST_STARTED=$$started hack/cluster-tests.sh $(BIN)/pytest --clusters $(CLUSTERS) $(ARGS)
 
 .PHONY: check
 check: lint generated ## What needs no cluster and no patience: style, types, floors, generated files, unit tests

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from http import HTTPStatus
+
 from testbed.cluster import Cluster, Operator
+from testbed.kubeapi import ApiError
 from testbed.shop import operator_config
 
 
@@ -14,13 +18,14 @@ class SoleOperator:
         self._wanted: object = None
         self._running: Operator | None = None
 
-    def run(self, replicas: int = 1, **changes: object) -> Operator:
-        """The running operator if it is whole and has this configuration, else a new one."""
+    def run(self, replicas: int = 1, *, files: Mapping[str, str] | None = None, **changes: object) -> Operator:
+        """The running operator if it is whole and has this configuration and these files, else a new one."""
         config = operator_config(self._cluster, **changes)
-        if self._running is None or self._wanted != (replicas, config) or not self._running.running:
+        wanted = (replicas, config, files)
+        if self._running is None or self._wanted != wanted or not self._running.running:
             self.stop()
-            self._running = self._cluster.start_operator(config, replicas=replicas)
-            self._wanted = (replicas, config)
+            self._running = self._cluster.start_operator(config, replicas=replicas, files=files)
+            self._wanted = wanted
         return self._running
 
     def crash(self) -> None:
@@ -34,17 +39,22 @@ class SoleOperator:
         if self._running is None:
             raise RuntimeError("no operator was started")
         self._running.kill()
-        self._cluster.patch(
-            "coordination.k8s.io/v1",
-            "Lease",
-            "sparkrelease-operator",
-            "sparkrelease-system",
-            {"spec": {"holderIdentity": ""}},
-        )
+        self._free()
         self._running.restart()
 
     def stop(self) -> None:
-        """Ends it; its Lease is given back."""
+        """Ends it. The next one need not wait for its Lease, even if it had no time to give it back."""
         if self._running is not None:
             self._running.stop()
+            self._free()
         self._running = None
+
+    def _free(self) -> None:
+        nobody = {"spec": {"holderIdentity": ""}}
+        try:
+            self._cluster.patch(
+                "coordination.k8s.io/v1", "Lease", "sparkrelease-operator", "sparkrelease-system", nobody
+            )
+        except ApiError as error:
+            if error.code != HTTPStatus.NOT_FOUND:
+                raise

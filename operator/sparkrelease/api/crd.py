@@ -86,16 +86,18 @@ def _definition(kind: str, plural: str, short: list[str], scope: str, version: S
     }
 
 
-def _root(description: str, spec: type[BaseModel], status: type[BaseModel] | None = None) -> Schema:
+def _root(
+    description: str, spec: type[BaseModel], status: type[BaseModel] | None = None, *, brief: bool = False
+) -> Schema:
     parts: Schema = {**_OBJECT_FIELDS, "spec": structural_schema(spec)}
     if status is not None:
-        parts["status"] = structural_schema(status, written_by_people=False)
+        parts["status"] = structural_schema(status, written_by_people=False, brief=brief)
     root = {"description": description, "type": "object", "required": ["spec"], "properties": parts}
     return {"openAPIV3Schema": root}
 
 
-def release_definition() -> Schema:
-    """The CustomResourceDefinition of SparkRelease."""
+def release_definition(*, brief: bool = True) -> Schema:
+    """The CustomResourceDefinition of SparkRelease; not `brief`, it explains every word, as its page does."""
     return _definition(
         RELEASE_KIND,
         RELEASES,
@@ -109,6 +111,7 @@ def release_definition() -> Schema:
                 "and taken back within seconds when it is bad.",
                 SparkReleaseSpec,
                 SparkReleaseStatus,
+                brief=brief,
             ),
         },
     )

@@ -37,7 +37,7 @@ def generated_files() -> Mapping[str, str]:
         "crds/sparkreleases.yaml": _as_yaml(release),
         "crds/releasepolicies.yaml": _as_yaml(policy),
         "crds/releaseapprovals.yaml": _as_yaml(approval),
-        "docs/reference/sparkrelease.md": reference.object_page(release),
+        "docs/reference/sparkrelease.md": reference.object_page(crd.release_definition(brief=False)),
         "docs/reference/releasepolicy.md": reference.object_page(policy),
         "docs/reference/releaseapproval.md": reference.object_page(approval),
         "docs/reference/configuration.md": reference.configuration_page(),

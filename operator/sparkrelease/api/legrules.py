@@ -87,7 +87,7 @@ def _fields_of_the_kind() -> Rule:
     sentences = ", ".join(f"'{kind.kind}': '{kind.sentence}'" for kind in LEG_KINDS)
     return Rule(
         f"({_KIND} + ':' + {given}).matches('^({'|'.join(kind.pattern for kind in LEG_KINDS)})$')",
-        "a leg has the fields of its kind: " + "; ".join(f"{kind.kind} {kind.sentence}" for kind in LEG_KINDS),
+        "a leg has the fields of its kind",
         says=f"'a leg of kind ' + {_KIND} + ' ' + {{{sentences}}}[{_KIND}] + '{_REMEDY}'",
     )
 

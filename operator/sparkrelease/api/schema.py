@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from sparkrelease.api.base import Documented, format_duration
-from sparkrelease.api.rules import LIST_TYPE
+from sparkrelease.api.rules import LIST_KEYS, LIST_TYPE
 
 Schema: TypeAlias = dict[str, object]
 
@@ -28,39 +28,40 @@ class _Generator(GenerateJsonSchema):
         return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
 
 
-def structural_schema(model: type[BaseModel], *, written_by_people: bool = True) -> Schema:
+def structural_schema(model: type[BaseModel], *, written_by_people: bool = True, brief: bool = False) -> Schema:
     """The schema of a model.
 
-    What the operator writes has no defaults, which the API server would fill in beside it, and no bounds: the model
-    cuts what is too long, and a status must never be refused.
+    What the operator writes has no defaults, which the API server would fill in beside it, and neither bounds nor
+    required fields but the keys of lists: the model cuts what is too long, and a status must never be refused. `brief`
+    leaves out what a word means in the items of lists, for a definition that has to stay small.
     """
     generated = model.model_json_schema(by_alias=True, mode="validation", schema_generator=_Generator)
     defs = cast("Mapping[str, Schema]", generated.pop("$defs", {}))
-    return _Transformer(defs, written_by_people=written_by_people).node(generated)
+    return _Transformer(defs, written_by_people=written_by_people, brief=brief).node(generated)
 
 
 class _Transformer:
     """Turns pydantic's JSON schema into a structural one."""
 
-    def __init__(self, defs: Mapping[str, Schema], *, written_by_people: bool) -> None:
+    def __init__(self, defs: Mapping[str, Schema], *, written_by_people: bool, brief: bool) -> None:
         self._defs = defs
         self._by_people = written_by_people
+        self._brief = brief
         self._words = {words.__name__: words for words in Documented.__subclasses__()}
 
     def node(self, raw: Schema, *, in_list: bool = False) -> Schema:
         """One node and everything below it."""
-        flat = self._flat(raw)
+        flat = self._flat(raw, explained=not (self._brief and in_list))
         out = {key: value for key, value in flat.items() if key not in _NOISE}
         self._default(out, in_list=in_list)
         self._bounds(out)
         if not self._by_people:
-            for bound in ("maxLength", "maxItems", "minimum", "maximum"):
+            for bound in ("maxLength", "maxItems", "minimum", "maximum", "required"):
                 out.pop(bound, None)
         if "const" in flat:
             out["enum"] = [flat["const"]]
         if out.get("type") == "array":
-            out.setdefault(LIST_TYPE, "atomic")
-            out["items"] = self.node(cast("Schema", out["items"]), in_list=True)
+            self._list(out)
         if isinstance(out.get("properties"), dict):
             fields = cast("dict[str, Schema]", out["properties"])
             out["properties"] = {name: self.node(field, in_list=in_list) for name, field in fields.items()}
@@ -72,16 +73,25 @@ class _Transformer:
             out["additionalProperties"] = self.node(cast("Schema", out["additionalProperties"]))
         return _ordered(out)
 
-    def _flat(self, raw: Schema) -> Schema:
+    def _list(self, out: Schema) -> None:
+        """What the items of a list are, and how two versions of it are merged."""
+        items = self.node(cast("Schema", out["items"]), in_list=True)
+        if self._by_people:
+            out.setdefault(LIST_TYPE, "atomic")
+        elif LIST_KEYS in out:
+            items["required"] = out[LIST_KEYS]
+        out["items"] = _ordered(items)
+
+    def _flat(self, raw: Schema, *, explained: bool) -> Schema:
         """The node with its reference and its "or null" resolved; what stands beside them wins, words are explained."""
         node = dict(raw)
         if isinstance(choices := raw.get("anyOf"), list):
             (choice,) = (c for c in choices if c.get("type") != "null")
-            node = {**self._flat(choice), **node}
+            node = {**self._flat(choice, explained=explained), **node}
         if isinstance(ref := raw.get("$ref"), str):
             target = ref.rpartition("/")[2]
-            node = {**self._flat(self._defs[target]), **node}
-            if target in self._words:
+            node = {**self._flat(self._defs[target], explained=explained), **node}
+            if explained and target in self._words:
                 told = " ".join(f"{word.value}: {word.help}" for word in self._words[target])
                 node["description"] = f"{node['description']} {told}"
         return node

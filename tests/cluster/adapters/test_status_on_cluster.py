@@ -124,7 +124,8 @@ async def test_with_the_finalizers_known_one_request_sets_ours_beside_them(
     added = await writer.set_finalizer(key, version(body), True, ["example.org/other"])
     assert added.outcome is WriteOutcome.DONE
     assert finalizers(cluster, ns) == ["example.org/other", FINALIZER]
-    assert [e.verb for e in cluster.audit_events(since) if e.name == "shop" and e.writes] == ["patch"]
+    mine = [e for e in cluster.audit_events(since) if (e.namespace, e.resource) == (ns, "sparkreleases") and e.writes]
+    assert [e.verb for e in mine] == ["patch"]
     late = await writer.set_finalizer(key, version(body), False, ["example.org/other", FINALIZER])
     assert late.outcome is WriteOutcome.CONFLICT
     assert FINALIZER in finalizers(cluster, ns)
