@@ -81,12 +81,14 @@ class Rounds:
         if release is None or not self._world.leadership.valid_for(0):
             return Again()
         started = self._world.clock.monotonic()
-        followed = release.frozen
+        followed, epoch = release.frozen, release.stamped_epoch
         if not await self._adopter.ready(release):
             return Again(RETRY, urgent)
         self.effects.teller.resume(release)
         if release.frozen is not followed:
             self._store.reindex(release)
+        if release.under_way and release.stamped_epoch != epoch and not urgent:
+            return Again(0.0)  # the next round queues behind all that are not fenced yet: what follows waits for pods
         if not urgent:
             await self.gatherer.route(release)
             await self.gatherer.sides(release)
