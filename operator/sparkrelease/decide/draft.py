@@ -9,7 +9,17 @@ from sparkrelease.api.conditions import ConditionType, Status, clear_condition, 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Condition, Phase, Run, SparkReleaseStatus
 from sparkrelease.decide.facts import Facts, Problem, Reading, RouteMark
-from sparkrelease.decide.plan import Change, EntryDraft, EventDraft, Plan, RouteAction, SetWeight, Severity, Wants
+from sparkrelease.decide.plan import (
+    Change,
+    EntryDraft,
+    EventDraft,
+    Plan,
+    RouteAction,
+    SetWeight,
+    Severity,
+    Wants,
+    WorkloadStep,
+)
 from sparkrelease.decide.resolve import ResolvedSpec, metrics_by_name
 from sparkrelease.decide.rules import Judgement
 
@@ -37,6 +47,7 @@ class Draft:
         self.urgent = False
         self.route: RouteAction | None = None
         self.change: Change | None = None
+        self.workload: WorkloadStep | None = None
         self.entries: list[EntryDraft] = []
         self.events: list[EventDraft] = []
         self.finalizer: bool | None = None
@@ -180,6 +191,7 @@ class Draft:
             urgent=self.urgent,
             route=self.route,
             change=self.change,
+            workload=self.workload,
             entries=tuple(self.entries),
             events=tuple(self.events),
             finalizer=self.finalizer,

@@ -13,6 +13,7 @@ from sparkrelease.api.metrics import Threshold
 from sparkrelease.api.problem import Problem as Problem  # noqa: PLC0414  (wherever there are facts, there are problems)
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Verdict
+from sparkrelease.decide.deployed import ManagedWorkload
 
 
 class Role(StrEnum):
@@ -341,6 +342,8 @@ class Facts:
     share: Share | None = None
     stable: Side = field(default_factory=Side)
     canary: Side = field(default_factory=Side)
+    workload: ManagedWorkload | None = None
+    """Of a release with spec.workload; None before the first look."""
     metrics: Mapping[str, MetricFacts] = field(default_factory=dict)
     """By metric name, over the metric's own window; empty until first asked."""
     asked: Mapping[Ask, MetricFacts] = field(default_factory=dict)

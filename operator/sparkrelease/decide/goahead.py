@@ -9,6 +9,7 @@ from sparkrelease.decide.approvals import Ballot, Tally, wanted_before
 from sparkrelease.decide.atrest import say_begun, say_preflight_failed
 from sparkrelease.decide.draft import Draft, same_weight
 from sparkrelease.decide.facts import Approval, Problem, Route
+from sparkrelease.decide.managed import stable_runs
 from sparkrelease.decide.plan import Wants
 from sparkrelease.decide.runs import baseline_data, end_run, look_again, refuse_version
 from sparkrelease.decide.signing import approval_data, ballot, no_go_text, signature_data, wait_for_go
@@ -37,8 +38,7 @@ def mind_go(d: Draft) -> None:
         wait_for_go(d, tally, unreadable)
         return
     d.wake_at = tally.expires_at
-    stable = d.facts.stable
-    if stable.rolled_out and stable.fingerprint == run.canary_fingerprint:
+    if stable_runs(d, run):
         text = "stable runs what canary runs"
         end_run(d, Outcome.CANCELLED, Reason.CANCELLED, text)
         d.stand(Phase.PENDING, "False", Reason.CANCELLED, text, reconciling=True)

@@ -12,6 +12,7 @@ from sparkrelease.api.command import Command
 from sparkrelease.api.notifications import Notification
 from sparkrelease.api.spec import SparkReleaseSpec
 from sparkrelease.api.status import EvidenceStatus, SparkReleaseStatus
+from sparkrelease.decide.deployed import ManagedWorkload
 from sparkrelease.decide.facts import MetricFacts, Problem, Regression, Settings, Side
 from sparkrelease.decide.resolve import ResolvedSpec, with_live_fields
 from sparkrelease.ports.cluster import FINALIZER, ObjectKey
@@ -97,6 +98,14 @@ class Release:
     sides_dirty: bool = True
     side_failures: int = 0
     """Looks in a row that could not say what runs behind a Service."""
+    workload: ManagedWorkload | None = None
+    workload_dirty: bool = True
+    workload_problem: Problem | None = None
+    """Why the last write to the managed workload failed."""
+    workload_again_at: float = 0.0
+    """Monotonic time before which none is tried again."""
+    parked: str = ""
+    """Run after which this process has scaled the candidate to 0."""
     route_problem: Problem | None = None
     """Why the API server could not say what the route is, when no watch has shown it."""
     active: bool = False
