@@ -74,9 +74,9 @@ class ManagedShop(Shop):
         """Every write to a Deployment, but to its status, after a cursor of the audit log."""
         for event in self.cluster.audit_events(since):
             about = (event.resource, event.namespace, event.name)
-            if about == ("deployments", self.namespace, name) and event.writes and event.code < 300:
-                if event.subresource != "status":
-                    yield event
+            done = event.writes and event.code < 300 and event.subresource != "status"
+            if about == ("deployments", self.namespace, name) and done:
+                yield event
 
 
 def written(event: AuditEvent) -> dict[str, Any]:

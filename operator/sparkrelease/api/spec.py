@@ -213,7 +213,9 @@ class SparkReleaseSpec(Shared):
         default="default",
         description="Metrics server, one of those the administrator declared to the operator.",
     )
-    workload: Workload | None = Field(default=None, description="Managed promotion; without it both sides are the team's.")
+    workload: Workload | None = Field(
+        default=None, description="Managed promotion; without it both sides are the team's."
+    )
     traffic: Traffic = Field(description="Where the requests are split.")
     deletion_policy: DeletionPolicy = Field(
         default=DeletionPolicy.RESTORE, description="What deleting the release does to its traffic."

@@ -280,4 +280,3 @@ def copy_to_stable(d: Draft) -> None:
 def copy_serves(seen: ManagedWorkload, template: str) -> bool:
     """Whether the copy runs this template, completely."""
     return seen.stable.copied == template and seen.stable.rolled_out
-

@@ -234,11 +234,7 @@ def same_pods_as_ended_run(d: Draft) -> bool:
 
 def note_settled(d: Draft, run: Run) -> None:
     """Remembers that stable runs what a run promoted."""
-    d.put(
-        settled=Settled(
-            version=run.version, fingerprint=run.canary_fingerprint, template=run.template, at=d.now
-        )
-    )
+    d.put(settled=Settled(version=run.version, fingerprint=run.canary_fingerprint, template=run.template, at=d.now))
 
 
 def settle_run(d: Draft, message: str) -> None:

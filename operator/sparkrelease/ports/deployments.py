@@ -54,5 +54,3 @@ class NoDeployments:
         """See Deployments; nothing is written."""
         del owner, step
         return Problem(Reason.FORBIDDEN, "this operator keeps no workloads")
-
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -33,7 +33,7 @@ def owner(ns: str) -> Owner:
     return Owner(ns, "shop", "shop", ("shop-stable", "shop-canary"))
 
 
-async def push(cluster: Cluster, ns: str, env: dict[str, str], **metadata: Any) -> None:
+async def push(cluster: Cluster, ns: str, env: dict[str, str], **metadata: object) -> None:
     wish = app.deployment(App(ns, "shop", cluster.app_image("v1"), 1), env=env)
     wish["metadata"] |= metadata
     await asyncio.to_thread(cluster.apply, wish, manager=GIT)
@@ -148,9 +148,7 @@ async def test_replicas_of_a_copy_that_something_scales_stay_as_they_are(
     await push(cluster, ns, {})
     await copy(deployments, owner, replicas=1)
     scale = {"spec": {"replicas": 2}}
-    await asyncio.to_thread(
-        cluster.patch, "apps/v1", "Deployment", "shop-stable", ns, scale, subresource="scale"
-    )
+    await asyncio.to_thread(cluster.patch, "apps/v1", "Deployment", "shop-stable", ns, scale, subresource="scale")
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop-stable"}
     await asyncio.to_thread(
         cluster.apply,

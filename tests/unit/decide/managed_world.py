@@ -8,7 +8,6 @@ from sparkrelease.decide.deployed import Deployed, ManagedWorkload, Selecting
 from sparkrelease.decide.facts import Facts, Side
 from sparkrelease.decide.plan import CopyTemplate, Plan, ScaleDeployment, SelectPods, WorkloadStep
 from sparkrelease.decide.resolve import ResolvedSpec
-
 from unit.decide.world import World, spec
 
 CANDIDATE, COPY = "shop", "shop-stable"

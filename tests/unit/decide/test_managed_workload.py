@@ -1,4 +1,4 @@
-"""A managed workload: the team changes one Deployment, and everything else follows in an order that loses no request."""
+"""A managed workload: the team changes one Deployment; the rest follows in an order that loses no request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from sparkrelease.api.status import Outcome, Phase
 from sparkrelease.decide.facts import Counts, Problem, Verification
 from sparkrelease.decide.managed import findings_of
 from sparkrelease.decide.plan import CopyTemplate, ScaleDeployment, SelectPods
-
 from unit.decide.managed_world import CANDIDATE, COPY, ManagedWorld, at_rest, managed, ship
 
 BAD = Counts(500, 1000)
@@ -109,7 +108,6 @@ def test_a_bad_template_goes_back_and_is_scaled_down_only_after_zero_is_verified
     world.reach(25)
     world.reading = BAD
     before = len(world.steps)
-    world.run_for(5)
     world.route = replace(world.route, verification=Verification.PENDING)
     world.tick_by_tick(60)
     assert world.route.canary_weight == 0
@@ -146,9 +144,11 @@ def test_a_refused_template_stays_refused_under_any_version() -> None:
 def test_a_retry_brings_the_pods_of_a_refused_template_back_and_parks_it_again_when_it_fails_again() -> None:
     world = rolled_back()
     world.say(Verb.RETRY)
-    world.tick_by_tick(240)
-    assert world.workload.candidate.replicas == 2
-    world.reach(25)
+    for _ in range(60):
+        if world.route.canary_weight == 25:
+            break
+        world.tick_by_tick(5)
+    assert (world.route.canary_weight, world.workload.candidate.replicas) == (25, 2), world.why()
     world.reading = BAD
     world.tick_by_tick(60)
     assert world.workload.candidate.replicas == 0
@@ -383,13 +383,14 @@ def test_a_paused_release_scales_nothing() -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=timedelta(seconds=5))
-def test_whatever_happens_a_side_with_traffic_is_never_scaled_down_and_stable_never_loses_its_template_to_an_untried_one(
+@settings(max_examples=20, deadline=None)
+def test_whatever_happens_no_side_with_traffic_is_scaled_down_and_stable_gets_no_untried_template(
     data: st.DataObject,
 ) -> None:
     world = at_rest()
+    world.tick = timedelta(seconds=15)
     tried: set[str] = {"t1"}
-    for number in range(data.draw(st.integers(3, 12))):
+    for number in range(data.draw(st.integers(3, 8))):
         match data.draw(st.sampled_from(["push", "bad", "good", "wait", "long", "pending", "scale", "lost write"])):
             case "push":
                 ship(world, f"v{number + 2}", f"t{number + 2}")
@@ -400,7 +401,7 @@ def test_whatever_happens_a_side_with_traffic_is_never_scaled_down_and_stable_ne
             case "wait":
                 world.tick_by_tick(15)
             case "long":
-                world.tick_by_tick(300)
+                world.tick_by_tick(240)
             case "pending":
                 pending = world.route.verification is Verification.VERIFIED
                 world.route = replace(
@@ -410,7 +411,7 @@ def test_whatever_happens_a_side_with_traffic_is_never_scaled_down_and_stable_ne
                 world.scale(CANDIDATE, data.draw(st.integers(0, 3)))
             case "lost write":
                 world.works = not world.works
-        world.tick_by_tick(10)
+        world.tick_by_tick(15)
         tried |= {str(e.data.get("template")) for e in world.entries if e.kind is Reason.PROMOTED}
         for step, weight in zip(world.steps, world.weight_at, strict=True):
             if isinstance(step, ScaleDeployment) and step.replicas == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.deployed import Deployed
@@ -170,11 +170,10 @@ def candidate_of(name: str, body: Body | None, autoscaler: str) -> Deployed:
     """The candidate as it is; `body` is None when there is no such Deployment."""
     if body is None:
         return Deployed(name)
-    problem = _kept_by_others(name, body)
     unlike = apart(body)
-    if problem is None and isinstance(unlike, Problem):
-        problem = unlike
-    return _deployed(name, body, autoscaler, digest(part(body, "spec", "template")), problem)
+    problem = _kept_by_others(name, body) or (unlike if isinstance(unlike, Problem) else None)
+    found = _deployed(name, body, autoscaler)
+    return replace(found, template=digest(part(body, "spec", "template")), problem=problem)
 
 
 def stable_of(name: str, body: Body | None, autoscaler: str, owner: tuple[str, str], unlike: Apart | None) -> Deployed:
@@ -187,7 +186,8 @@ def stable_of(name: str, body: Body | None, autoscaler: str, owner: tuple[str, s
         said = f"Deployment {name} is there and is not the copy that release {owner[0]} keeps of {owner[1]}"
         problem = Problem(Reason.DEPLOYMENT_OWNED, f"{said}; rename one of them, or delete it if nothing needs it")
     read_as = relabel(template, unlike.label, unlike.stable, unlike.candidate) if unlike is not None else template
-    return _deployed(name, body, autoscaler, digest(read_as), problem, text(notes, TEMPLATE))
+    found = _deployed(name, body, autoscaler)
+    return replace(found, template=digest(read_as), copied=text(notes, TEMPLATE), problem=problem)
 
 
 def _kept_by_others(name: str, body: Body) -> Problem | None:
@@ -196,28 +196,24 @@ def _kept_by_others(name: str, body: Body) -> Problem | None:
     for owner in owners if isinstance(owners, list) else []:
         if isinstance(owner, Mapping) and owner.get("controller"):
             who = f"{text(owner, 'kind')} {text(owner, 'name')}"
-            return Problem(Reason.DEPLOYMENT_OWNED, f"Deployment {name} is kept by {who}, which would undo what we write")
+            kept = f"Deployment {name} is kept by {who}, which would undo what we write"
+            return Problem(Reason.DEPLOYMENT_OWNED, kept)
     whose = text(part(metadata, "annotations"), COPY_OF)
     if whose:
         return Problem(Reason.DEPLOYMENT_OWNED, f"Deployment {name} is itself the copy of {whose}; name {whose}")
     return None
 
 
-def _deployed(
-    name: str, body: Body, autoscaler: str, template: str, problem: Problem | None, copied: str = ""
-) -> Deployed:
+def _deployed(name: str, body: Body, autoscaler: str) -> Deployed:
     metadata, spec = part(body, "metadata"), part(body, "spec")
     replicas = _number(spec, "replicas")
     return Deployed(
         name=name,
         exists=True,
         version=text(metadata, "resourceVersion"),
-        template=template,
-        copied=copied,
         replicas=replicas,
         rolled_out=metadata.get("deletionTimestamp") is None and _rolled_out(body, replicas),
         autoscaler=autoscaler,
-        problem=problem,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
+from dataclasses import replace
 
 from sparkrelease.adapters.kubernetes.copying import (
     RELEASE,
@@ -216,10 +216,10 @@ class KubernetesDeployments:
             body=body,
             content=ContentType.APPLY,
         )
-        if reply.status == HTTPStatus.CONFLICT and "FieldManagerConflict" in cause_reasons(reply.body) and reply.problem:
-            # Not a race that another look would settle: somebody else keeps these fields.
-            return Reply(reply.status, reply.body, Problem(Reason.REFUSED, reply.problem.message))
-        return reply
+        if reply.problem is None or "FieldManagerConflict" not in cause_reasons(reply.body):
+            return reply
+        # Not a race that another look would settle: somebody else keeps these fields.
+        return replace(reply, problem=Problem(Reason.REFUSED, reply.problem.message))
 
 
 def _ports_of(deployment: Body) -> list[Body]:
