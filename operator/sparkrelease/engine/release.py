@@ -142,6 +142,11 @@ class Release:
         return FINALIZER in self.finalizers
 
     @property
+    def managed(self) -> bool:
+        """Whether the operator keeps its workload, by the object as it is now."""
+        return isinstance(self.declared, SparkReleaseSpec) and self.declared.workload is not None
+
+    @property
     def under_way(self) -> bool:
         """Whether a run has begun and not ended."""
         return self.status.run is not None and self.status.run.end is None

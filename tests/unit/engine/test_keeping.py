@@ -106,6 +106,14 @@ async def test_a_bad_template_goes_back_and_loses_its_pods_afterwards() -> None:
     assert len(steps(rig, ScaleDeployment)) == 1
 
 
+async def test_a_template_that_changed_while_nobody_watched_is_tried() -> None:
+    rig = Rig()
+    key, store = await managed(rig)
+    store.found["web"].template = "t2"
+    await rig.restart()
+    await rig.until(lambda: (run := rig.status(key).run) is not None and run.template == "t2")
+
+
 async def test_at_rest_nothing_is_written() -> None:
     rig = Rig()
     await to_the_end(rig)
