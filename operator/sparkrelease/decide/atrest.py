@@ -269,7 +269,15 @@ _OBSTACLES: tuple[Callable[[Draft], Problem | None], ...] = (
 )
 
 _FINE = frozenset({Reason.SETTLED, Reason.NOTHING_TO_RELEASE, Reason.DRY_RUN})
-_WAITING = frozenset({Reason.STABLE_NOT_READY, Reason.CANARY_NOT_READY, Reason.ROUTE_PENDING, Reason.PAUSED})
+_WAITING = frozenset(
+    {
+        Reason.STABLE_NOT_READY,
+        Reason.CANARY_NOT_READY,
+        Reason.ROUTE_PENDING,
+        Reason.PAUSED,
+        Reason.WORKLOAD_UNKNOWN,
+    }
+)
 
 
 def _say_obstacle(d: Draft, problem: Problem) -> None:

@@ -63,7 +63,8 @@ def _obstacle(d: Draft) -> Problem | None:
     if d.run is not None and d.run.regressed:
         text = "the state came back older than what was known; resume or roll back by command"
         return Problem(Reason.STATE_REGRESSED, text)
-    for problem in (facts.frozen_problem, facts.evidence_problem):
+    unreadable = facts.workload.problem if facts.workload is not None else None
+    for problem in (facts.frozen_problem, facts.evidence_problem, unreadable):
         if problem is not None:
             return problem
     if d.paused:

@@ -131,10 +131,10 @@ def workload_obstacle(d: Draft) -> Problem | None:
     seen = d.facts.workload
     if seen is None:
         return Problem(Reason.WORKLOAD_UNKNOWN, "nobody has looked at the Deployment yet")
-    problem = seen.problem or _unusable(d, seen) or seen.write_problem
+    problem = seen.problem or why_unusable(d.facts.namespace, seen) or seen.write_problem
     if problem is not None:
         d.wake_at = d.now + LOOK_AGAIN
-        return problem
+        return _with_remedy(problem)
     if not seen.stable.exists:
         return _make_copy(d, seen)
     if not seen.stable.rolled_out:
@@ -142,9 +142,16 @@ def workload_obstacle(d: Draft) -> Problem | None:
     return _services(d, seen) or _candidate(d, seen)
 
 
-def _unusable(d: Draft, seen: ManagedWorkload) -> Problem | None:
+def _with_remedy(problem: Problem) -> Problem:
+    if problem.reason is not Reason.FORBIDDEN:
+        return problem
+    return Problem(problem.reason, f"{problem.message}; the component managed-workload gives the rights")
+
+
+def why_unusable(namespace: str, seen: ManagedWorkload) -> Problem | None:
+    """Why the Deployments cannot be kept, or None."""
     if not seen.candidate.exists:
-        text = f"Deployment {seen.candidate.name} does not exist in namespace {d.facts.namespace}"
+        text = f"Deployment {seen.candidate.name} does not exist in namespace {namespace}"
         return Problem(Reason.DEPLOYMENT_NOT_FOUND, text)
     return seen.candidate.problem or seen.stable.problem
 
@@ -192,7 +199,7 @@ def _services(d: Draft, seen: ManagedWorkload) -> Problem | None:
     if d.spec.dry_run:
         return Problem(Reason.SELECTOR_MISMATCH, f"{text}; a dry run does not write it")
     d.workload = SelectPods(wrong.service, wrong.selector, _port(d, wrong))
-    return Problem(Reason.SELECTOR_MISMATCH, f"{text}; it is being written")
+    return Problem(Reason.STABLE_NOT_READY, f"{text}; it is being written")
 
 
 def _port(d: Draft, service: Selecting) -> int:

@@ -128,6 +128,10 @@ def say_promoted(d: Draft) -> None:
         text = f"{d.facts.wanted_version} waits: {run.version} is promoted but not on stable yet"
         d.stand(Phase.BLOCKED, "False", Reason.NOT_SETTLED, text, stalled=True)
         return
+    stuck = next((hold for hold in d.holds if hold.reason is Reason.NO_WAY_BACK), None)
+    if stuck is not None:
+        d.stand(Phase.SUCCEEDED, "False", stuck.reason, stuck.message, stalled=True)
+        return
     text = f"{run.version} passed every stage"
     if d.holds:
         text += f"; holding: {d.holds[0].message}"

@@ -122,3 +122,11 @@ def ship(world: ManagedWorld, version: str, template: str) -> None:
     world.spec = world.spec.model_copy(update={"version": version})
     world.generation += 1
     world.push(template)
+
+
+def good_run() -> ManagedWorld:
+    """The same after v2 was promoted and settled."""
+    world = at_rest()
+    ship(world, "v2", "t2")
+    world.tick_by_tick(900)
+    return world
