@@ -30,9 +30,7 @@ def test_replicas_of_what_an_autoscaler_scales_are_never_written(
     for deployment in ("shop", "shop-stable"):
         autoscaler(shop, deployment)
     shop.begin("v1")
-    cluster.patch(
-        "apps/v1", "Deployment", "shop-stable", shop.namespace, {"spec": {"replicas": 3}}, subresource="scale"
-    )
+    shop.scale("shop-stable", 3)
     wait_for("three", lambda: shop.deployment("shop-stable").get("status", {}).get("readyReplicas") == 3, timeout=60)
     since = cluster.audit_cursor()
     shop.start_load(rps=50)

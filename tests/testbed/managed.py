@@ -39,12 +39,13 @@ class ManagedShop(Shop):
         env: dict[str, str] | None = None,
         **spec: object,
     ) -> None:
-        """What a team's sync does: the Deployment and the version, together. Git says no replicas but at first."""
-        deployed = App(self.namespace, self.name, self.cluster.app_image(version), replicas or 0)
+        """What a team's sync does: the Deployment and the version, together. Git says no replicas; somebody scales."""
+        deployed = App(self.namespace, self.name, self.cluster.app_image(version), 1)
         wish = app.deployment(deployed, error=error, env=env)
-        if replicas is None:
-            del wish["spec"]["replicas"]
+        del wish["spec"]["replicas"]
         self.cluster.apply(wish, manager=GIT)
+        if replicas is not None:
+            self.scale(self.name, replicas)
         self.release(version, **spec)
 
     def manifest(self, version: str, **spec: object) -> KubeObject:
@@ -61,6 +62,11 @@ class ManagedShop(Shop):
     def deployment(self, name: str) -> KubeObject:
         """A Deployment as stored."""
         return self.cluster.get(DEPLOYMENT, "Deployment", name, self.namespace)
+
+    def scale(self, name: str, replicas: int) -> None:
+        """What `kubectl scale` does."""
+        wish = {"spec": {"replicas": replicas}}
+        self.cluster.patch(DEPLOYMENT, "Deployment", name, self.namespace, wish, subresource="scale")
 
     def replicas(self, name: str) -> int:
         """How many it is to have."""
