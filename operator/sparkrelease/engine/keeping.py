@@ -76,7 +76,10 @@ class Keeping:
         self._world.metrics.writes.labels("workload", "Failed" if problem is not None else "Done").inc()
         if problem is None and isinstance(step, ScaleDeployment) and step.parks:
             release.parked = step.parks
+        if problem is None and step == release.last_step:
+            return TRY_AGAIN  # somebody (an admission webhook) lets it be written and not be so
         if problem is None or problem.reason is Reason.OBJECT_CHANGED:
+            release.last_step = step if problem is None else None
             return AT_ONCE
         release.workload_problem = problem
         release.workload_again_at = self._world.clock.monotonic() + TRY_AGAIN

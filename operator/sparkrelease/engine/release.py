@@ -14,6 +14,7 @@ from sparkrelease.api.spec import SparkReleaseSpec
 from sparkrelease.api.status import EvidenceStatus, SparkReleaseStatus
 from sparkrelease.decide.deployed import ManagedWorkload
 from sparkrelease.decide.facts import MetricFacts, Problem, Regression, Settings, Side
+from sparkrelease.decide.plan import WorkloadStep
 from sparkrelease.decide.resolve import ResolvedSpec, with_live_fields
 from sparkrelease.ports.cluster import FINALIZER, ObjectKey
 from sparkrelease.ports.traffic import Target
@@ -104,6 +105,8 @@ class Release:
     """Why the last write to the managed workload failed."""
     workload_again_at: float = 0.0
     """Monotonic time before which none is tried again."""
+    last_step: WorkloadStep | None = None
+    """The step taken last: the same one again changed nothing, and is not hurried."""
     parked: str = ""
     """Run after which this process has scaled the candidate to 0."""
     route_problem: Problem | None = None
