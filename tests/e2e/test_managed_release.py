@@ -58,5 +58,5 @@ def test_evidence_of_the_promotion_has_the_digest_of_the_template(
     shown = shop.cluster.kubectl("sparkrelease", "evidence", "show", "shop", "-n", shop.namespace, "-o", "json")
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert copy in shown.stdout
-    verified = shop.cluster.kubectl("sparkrelease", "replay", "shop", "-n", shop.namespace)
+    verified = shop.cluster.kubectl("sparkrelease", "evidence", "replay", "shop", "-n", shop.namespace)
     assert verified.returncode == 0, verified.stdout + verified.stderr
