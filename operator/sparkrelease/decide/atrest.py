@@ -5,15 +5,16 @@ from __future__ import annotations
 from sparkrelease.api.conditions import ConditionType, is_true
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Phase, Run
+from sparkrelease.decide.aftermath import mind_aftermath
 from sparkrelease.decide.approvals import Scope, overridden, wanted_before
 from sparkrelease.decide.budget import budget_pause, spent_budget
-from sparkrelease.decide.checks import BEFORE, ask, items_passed, say_blocked
+from sparkrelease.decide.checks import checked, subject_of
 from sparkrelease.decide.draft import Draft, same_weight
-from sparkrelease.decide.facts import Approval, Finding, Problem
+from sparkrelease.decide.facts import Approval, Problem
 from sparkrelease.decide.managed import park_candidate
 from sparkrelease.decide.mitigation import undo_mitigations
-from sparkrelease.decide.obstacles import LOOK_AGAIN, first_obstacle
-from sparkrelease.decide.plan import ReleaseRoute, Wants
+from sparkrelease.decide.obstacles import first_obstacle
+from sparkrelease.decide.plan import ReleaseRoute
 from sparkrelease.decide.runs import next_run_id, start_run
 from sparkrelease.decide.signing import approval_data, awaits_go, ballot, wait_for_go
 
@@ -28,11 +29,16 @@ def rest(d: Draft) -> None:
     if undo_mitigations(d):
         return
     park_candidate(d)
+    tidying, d.wake_at = d.wake_at, None
+    if mind_aftermath(d):
+        return
+    looking, d.wake_at = d.wake_at, None
     problem = first_obstacle(d)
     if problem is not None:
         _say_obstacle(d, problem)
     else:
         _preflight_and_start(d)
+    d.wake_at = min((at for at in (tidying, looking, d.wake_at) if at is not None), default=None)
 
 
 def _drop_stage(d: Draft) -> None:
@@ -123,47 +129,27 @@ def _say_obstacle(d: Draft, problem: Problem) -> None:
 
 def _preflight_and_start(d: Draft) -> None:
     d.no_condition(ConditionType.PROMOTED, ConditionType.SETTLED, ConditionType.ROLLED_BACK)
+    if mind_aftermath(d, next_run=True):
+        return
     stable, canary = d.facts.stable.fingerprint, d.facts.canary.fingerprint
-    if stable is None or canary is None or not _checked(d, next_run_id(d, canary)):
+    if stable is None or canary is None:
+        return
+    run = next_run_id(d, canary)
+    if not checked(d, subject_of(run, d.facts.resolved_digest)):
         return
     if d.entries:
         # What was decided just now belongs to the evidence of the run before: the next one begins with a decision of
         # its own, so that each chain bears out what is in it.
         d.wake_at = d.now
         return
-    spent, override = spent_budget(d), None
-    if spent is not None:
-        override = _override(d, spent, next_run_id(d, canary))
-        if override is None:
-            _say_frozen(d, spent, next_run_id(d, canary))
-            return
+    if frozen(d, run):
+        return
     start_run(d, stable, canary)
-    if spent is not None and override is not None:
-        text = f"{spent.message}; overridden by {override.by}"
-        d.entry(Reason.BUDGET_OVERRIDDEN, text, {"approval": approval_data(override)})
-        d.event(Reason.BUDGET_OVERRIDDEN, text, warning=True)
+    record_override(d, run)
     if awaits_go(d):
         wait_for_go(d, ballot(d).of(wanted_before(d.spec, 0)), d.facts.approvals_problem)
     else:
         say_begun(d)
-
-
-def _checked(d: Draft, run: str) -> bool:
-    """Whether nothing that was looked at keeps the run from starting; else it asks, or says what does."""
-    findings = d.facts.preflight
-    if d.spec.preflight:
-        if not items_passed(d, run):
-            return False
-    elif findings is None:
-        ask(d, Wants(preflight=True), BEFORE)
-        return False
-    for finding in findings or ():
-        if not finding.fatal:
-            d.event(finding.problem.reason, f"{finding.check}: {finding.problem.message}", warning=True)
-    fatal = [finding for finding in findings or () if finding.fatal]
-    if fatal:
-        say_preflight_failed(d, fatal)
-    return not fatal
 
 
 def say_begun(d: Draft) -> None:
@@ -176,10 +162,23 @@ def say_begun(d: Draft) -> None:
     d.stand(Phase.PROGRESSING, "False", Reason.PROGRESSING, where, reconciling=True)
 
 
-def say_preflight_failed(d: Draft, fatal: list[Finding]) -> None:
-    """Says which checks keep traffic where it is; they are tried again by themselves."""
-    say_blocked(d, fatal[0].problem.reason, "; ".join(f"{f.check}: {f.problem.message}" for f in fatal))
-    d.wake_at = d.now + LOOK_AGAIN
+def frozen(d: Draft, run: str) -> bool:
+    """Whether a spent error budget keeps the run from its first weight, which is said; nobody has overridden that."""
+    spent = spent_budget(d)
+    if spent is None or _override(d, spent, run) is not None:
+        return False
+    _say_frozen(d, spent, run)
+    return True
+
+
+def record_override(d: Draft, run: str) -> None:
+    """Adds the entry that says who lets the run go on although the budget is spent; nothing where it is not."""
+    spent = spent_budget(d)
+    override = _override(d, spent, run) if spent is not None else None
+    if spent is not None and override is not None:
+        text = f"{spent.message}; overridden by {override.by}"
+        d.entry(Reason.BUDGET_OVERRIDDEN, text, {"approval": approval_data(override)})
+        d.event(Reason.BUDGET_OVERRIDDEN, text, warning=True)
 
 
 def _override(d: Draft, spent: Problem, run: str) -> Approval | None:

@@ -282,6 +282,8 @@ class Facts:
     """By THRESHOLD name, over the stage; None unless the plan before asked for it."""
     spans: Mapping[str, MetricFacts] | None = None
     """By `SpanAsk.name`; None unless the plan before asked for them."""
+    after: Mapping[str, MetricFacts] | None = None
+    """By metric name, over the metric's own window, after a rollback; None unless the plan before asked for them."""
     settings: Settings | None = None
     """What a mitigation would change; None unless the plan before asked for it, or it failed a moment ago."""
     preflight: tuple[Finding, ...] | None = None

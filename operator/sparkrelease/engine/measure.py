@@ -333,6 +333,10 @@ class Measurements:
         """By the name of each ask, over its span; empty when the server is not declared."""
         return await self._once.spans(key, spec, asks, now)
 
+    async def after(self, key: ObjectKey, spec: ResolvedSpec, now: datetime) -> Mapping[str, MetricFacts]:
+        """By metric name, over its own window, for a release that is not followed any more."""
+        return await self._once.after(key, spec, now)
+
     async def baselines(self, key: ObjectKey, spec: ResolvedSpec, now: datetime) -> Mapping[str, Baseline]:
         """By metric, what stable was in the hour before."""
         return await self._baselines.of(key, spec, now)
