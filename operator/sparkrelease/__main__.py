@@ -24,6 +24,7 @@ from sparkrelease import __version__
 from sparkrelease.adapters.alerts import HttpAlerts
 from sparkrelease.adapters.clock import SystemClock
 from sparkrelease.adapters.kubernetes.client import ApiClients, ClientError, Identity, lease_lane, open_clients
+from sparkrelease.adapters.kubernetes.deployments import KubernetesDeployments
 from sparkrelease.adapters.kubernetes.events import KubernetesEvents
 from sparkrelease.adapters.kubernetes.evidence import ConfigMapEvidence
 from sparkrelease.adapters.kubernetes.lists import ObjectLists
@@ -142,6 +143,7 @@ class OperatorProcess:
                 fenced=_lost,
                 tell=self._tell,
                 notifier=self._notifier,
+                deployments=KubernetesDeployments(api, self._watch_deployments),
             ),
             api_appeared=self._look_anew,
             watching=self._watching,
@@ -185,6 +187,9 @@ class OperatorProcess:
 
     def _watching(self) -> bool:
         return self._watches.alive()
+
+    def _watch_deployments(self) -> None:
+        self._watches.watch_deployments()
 
     def _look_anew(self, _: str) -> None:
         self._watches.restart()

@@ -37,6 +37,7 @@ _GATEWAYS = (
     ("Gateway", _GATEWAY_API, "v1", "gateways"),
     ("GatewayClass", _GATEWAY_API, "v1", "gatewayclasses"),
 )
+_DEPLOYMENTS = ("Deployment", "apps", "v1", "deployments")
 _RESTART_PAUSE = 2.0
 _TOKEN_LIFE = timedelta(minutes=10)
 """A token is read again this often; rotated ones stay valid for much longer."""
@@ -102,6 +103,12 @@ class Watches:
         """Looks anew at which kinds the cluster serves."""
         if self._loop is not None and self._operator is not None:
             self._loop.call_soon_threadsafe(self._operator.cancel)
+
+    def watch_deployments(self) -> None:
+        """Watches Deployments, too, from the first call on: only managed workloads need them."""
+        if _DEPLOYMENTS not in self._watched:
+            self._watched = (*self._watched, _DEPLOYMENTS)
+            self.restart()
 
     def stop(self, within: float = 2.0) -> None:
         """Ends the watches, waiting for `within` seconds at most."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from testbed.invariants import Watcher
+from testbed.managed import ManagedShop
 from testbed.shop import Shop
 from testbed.sole_operator import SoleOperator
 
@@ -37,8 +38,8 @@ def shops(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[MakeShop
     made: list[Shop] = []
     since = cluster.audit_cursor()
 
-    def make(name: str = "shop", *, owned: bool = False) -> Shop:
-        shop = Shop(cluster, cluster.namespace("e2e"), name, owned=owned)
+    def make(name: str = "shop", *, owned: bool = False, kind: type[Shop] = Shop) -> Shop:
+        shop = kind(cluster, cluster.namespace("e2e"), name, owned=owned)
         made.append(shop)
         return shop
 
@@ -58,6 +59,14 @@ def shops(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[MakeShop
 def shop(shops: MakeShop) -> Shop:
     """One shop whose route is in Git."""
     return shops()
+
+
+@pytest.fixture
+def managed_shop(shops: MakeShop) -> ManagedShop:
+    """A shop whose workload and route the operator keeps."""
+    shop = shops(owned=True, kind=ManagedShop)
+    assert isinstance(shop, ManagedShop)
+    return shop
 
 
 def operator_user() -> str:

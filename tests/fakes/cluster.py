@@ -84,6 +84,8 @@ class FakeCluster:
     watch: list[tuple[str, str, Body]] = field(default_factory=list)
     fault: Fault = lambda _: None
     dead: bool = False
+    deployments: object = None
+    """Those of managed workloads, where there are some."""
     pruned: list[tuple[ObjectKey, int, str]] = field(default_factory=list)
     unreadable: int = 0
     """So many times evidence cannot be read."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from fakes.clock import FakeClock
 from fakes.cluster import Call, FakeCluster, FakeEvidence, FakeObjects, FakeRoute, FakeTraffic, FakeWorkloads
+from fakes.deployments import FakeDeployments
 from fakes.measuring import FakeMeasuring
 from fakes.mitigations import FakeMitigations
 from fakes.notifier import FakeNotifier
@@ -107,6 +108,7 @@ class Rig:
                 fenced=self.fenced.append,
                 tell=self._tell,
                 notifier=self.notifier,
+                deployments=FakeDeployments(self.cluster),
             )
         )
 

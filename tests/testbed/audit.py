@@ -20,6 +20,7 @@ _BODIES = [
     {"group": "coordination.k8s.io", "resources": ["leases"]},
     {"group": "events.k8s.io", "resources": ["events"]},
     {"group": "", "resources": ["configmaps", "events"]},
+    {"group": "apps", "resources": ["deployments", "deployments/scale"]},
 ]
 POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -49,7 +50,7 @@ class AuditEvent:
         received: when the API server got the request.
         completed: when it had answered.
         raw: the whole event; `requestObject` and `responseObject` are there for writes of the product's kinds,
-            Gateway API, ConfigMaps, Events and Leases.
+            Gateway API, Deployments, ConfigMaps, Events and Leases.
     """
 
     cursor: int

@@ -90,6 +90,38 @@ class Reason(Documented):
         "A GitOps tool manages the route and may revert weights; add an ignore rule.",
     )
 
+    # The managed workload
+    WORKLOAD_UNKNOWN = "WorkloadUnknown", "Nobody has looked at the Deployment of spec.workload yet."
+    DEPLOYMENT_NOT_FOUND = "DeploymentNotFound", "The Deployment of spec.workload does not exist."
+    DEPLOYMENT_OWNED = (
+        "DeploymentOwned",
+        "Somebody else keeps the Deployment, or one of the copy's name is there that is not this release's.",
+    )
+    WORKLOAD_UNSUPPORTED = (
+        "WorkloadUnsupported",
+        "The Deployment cannot be copied beside itself; the message says which field is in the way.",
+    )
+    STABLE_CREATED = "StableCreated", "The copy that serves as stable is made from the candidate, for the first time."
+    STABLE_LOST = (
+        "StableLost",
+        "The copy is gone and the candidate is not what was promoted; put the promoted template back first.",
+    )
+    SELECTOR_MISMATCH = (
+        "SelectorMismatch",
+        "A Service of the release does not select the pods of its side alone; the message has the selector it needs.",
+    )
+    AUTOSCALER_ON_STABLE = (
+        "AutoscalerOnStable",
+        "An autoscaler may shrink stable while canary has its requests; forbid it to scale down during a run.",
+    )
+    PROMOTING = "Promoting", "The promoted pod template is on its way to stable."
+    CANDIDATE_PARKED = "CandidateParked", "The candidate has no traffic any more and was scaled to 0."
+    WORKLOAD_NOT_WRITTEN = "WorkloadNotWritten", "A write to the managed workload failed; it is tried again."
+    NO_WAY_BACK = (
+        "NoWayBack",
+        "Both sides have the promoted pod template, so no weight helps; release another one.",
+    )
+
     # Signatures
     AWAITING_APPROVAL = (
         "AwaitingApproval",

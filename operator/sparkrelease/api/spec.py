@@ -50,6 +50,14 @@ class ServiceRef(SpecModel):
     port: int = Field(ge=1, le=65535, description="Port of the Service that receives requests.")
 
 
+class Workload(SpecModel):
+    """Managed promotion: what Git changes is the candidate, and the operator keeps the copy that is stable."""
+
+    deployment: Name = Field(
+        max_length=56, description="Deployment on trial; its last promoted template runs as <name>-stable."
+    )
+
+
 class PolicyRef(SpecModel):
     """The cluster-wide policy a release inherits from."""
 
@@ -204,6 +212,9 @@ class SparkReleaseSpec(Shared):
     prometheus: Name = Field(
         default="default",
         description="Metrics server, one of those the administrator declared to the operator.",
+    )
+    workload: Workload | None = Field(
+        default=None, description="Managed promotion; without it both sides are the team's."
     )
     traffic: Traffic = Field(description="Where the requests are split.")
     deletion_policy: DeletionPolicy = Field(

@@ -66,6 +66,7 @@ class Run(StatusModel):
     spec_digest: str = Field(max_length=80, description="Digest of the spec this run follows.")
     stable_fingerprint: str = Field(max_length=80, description="What ran behind stable at the start.")
     canary_fingerprint: str = Field(max_length=80, description="What runs behind canary.")
+    template: str = Field(default="", max_length=80, description="Digest of the candidate's pod template (managed).")
     capacity_floor: int = Field(default=0, ge=0, description="Ready stable endpoints at the start.")
     promoted_at: Time | None = Field(default=None, description="When the last gate passed.")
     gates_passed: int = Field(default=0, ge=0, description="Gates passed so far.")
@@ -234,6 +235,7 @@ class Settled(StatusModel):
 
     version: str = Field(max_length=128, description="Version.")
     fingerprint: str = Field(max_length=80, description="What runs behind stable.")
+    template: str = Field(default="", max_length=80, description="Digest of its pod template (managed).")
     at: Time = Field(description="Since when.")
     observed: bool = Field(
         default=False,
@@ -247,7 +249,16 @@ class RefusedVersion(StatusModel):
     version: str = Field(max_length=128, description="Version.")
     run: str = Field(max_length=160, description="Run that was rolled back.")
     fingerprint: str = Field(default="", max_length=80, description="What ran behind canary then.")
+    template: str = Field(default="", max_length=80, description="Digest of its pod template (managed).")
     at: Time = Field(description="When.")
+
+
+class WorkloadStatus(StatusModel):
+    """A managed workload, by digests of pod templates."""
+
+    candidate: str = Field(default="", max_length=80, description="Template of the candidate.")
+    stable: str = Field(default="", max_length=80, description="Template the copy was made from.")
+    parked: str = Field(default="", max_length=160, description="Run after which the candidate was scaled to 0.")
 
 
 class ContestedStatus(StatusModel):
@@ -306,6 +317,7 @@ class SparkReleaseStatus(StatusModel):
     refused: tuple[RefusedVersion, ...] = Field(
         default=(), max_length=10, description="Versions rolled back, newest first."
     )
+    workload: WorkloadStatus | None = Field(default=None, description="The managed workload.")
     pause: Pause | None = Field(default=None, description="A pause by command.")
     command: CommandStatus | None = Field(default=None, description="The last command taken.")
     contested: ContestedStatus | None = Field(default=None, description="Weights written by somebody else.")

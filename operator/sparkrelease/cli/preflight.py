@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from sparkrelease.adapters.kubernetes.deployments import KubernetesDeployments
 from sparkrelease.adapters.preflight.artifacts import Artifacts
 from sparkrelease.adapters.preflight.gets import Gets
 from sparkrelease.adapters.preflight.hosts import place_of
@@ -27,12 +28,14 @@ from sparkrelease.cli.render.preflight import describe_tried, render_tried
 from sparkrelease.cli.screen import WIDE, print_data, print_text
 from sparkrelease.cli.tried import Result, Tried
 from sparkrelease.decide.facts import Check, Problem
+from sparkrelease.decide.managed import findings_of, why_unusable
 from sparkrelease.decide.preflight.answers import PreflightAnswer, Unanswered
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.engine.checks import Checks
 from sparkrelease.engine.measure import Measurements
 from sparkrelease.ports.api_server import Reply
 from sparkrelease.ports.cluster import ObjectKey
+from sparkrelease.ports.deployments import Owner
 from sparkrelease.ports.preflight import Subject
 
 ATTEMPT = "by-hand"
@@ -148,7 +151,7 @@ async def _try(target: Manifest, here: From) -> list[Tried]:
             text = "say which server with --prometheus URL or --config FILE"
             lines.append(Tried("metrics", "built in", Result.SKIP, text))
             runner.skipped |= {item.name: text for item in spec.preflight if item.promql is not None}
-        lines += await _services(target, here)
+        lines += await (_services(target, here) if spec.workload is None else _workload(target, here))
         lines.append(Tried("route", "built in", Result.SKIP, "the operator tries a write of it (dry run)"))
         tried = spec.model_copy(
             update={"preflight": tuple(item for item in spec.preflight if item.name not in runner.skipped)}
@@ -191,6 +194,25 @@ async def _services(target: Manifest, here: From) -> list[Tried]:
         else:
             lines.append(Tried(f"service {side.service}", "built in", Result.SKIP, reply.problem.message))
     return lines
+
+
+async def _workload(target: Manifest, here: From) -> list[Tried]:
+    """Whether the workload can be kept, as far as this person may see it; Services that are missing will be made."""
+    spec = target.spec
+    if isinstance(here.cluster, str) or spec.workload is None:
+        return [Tried("workload", "built in", Result.SKIP, f"needs the cluster: {here.cluster}")]
+    services = (spec.traffic.stable.service, spec.traffic.canary.service)
+    owner = Owner(target.namespace, target.name, spec.workload.deployment, services)
+    seen = await KubernetesDeployments(_Reads(here.cluster)).look(owner)
+    if seen.problem is not None:
+        return [Tried("workload", "built in", Result.SKIP, seen.problem.message)]
+    unusable = why_unusable(target.namespace, seen)
+    if unusable is not None:
+        return [Tried("workload", "built in", Result.FAIL, unusable.message)]
+    copy = "is there" if seen.stable.exists else "will be made"
+    text = f"Deployment {seen.candidate.name} can be kept; its copy {seen.stable.name} {copy}"
+    warned = [Tried(f.check, "built in", Result.WARN, f.problem.message) for f in findings_of(seen)]
+    return [Tried("workload", "built in", Result.PASS, text), *warned]
 
 
 def _line(item: PreflightItem, check: Check | None, skipped: str | None) -> Tried:

@@ -11,6 +11,7 @@ from sparkrelease.decide.budget import budget_pause, spent_budget
 from sparkrelease.decide.checks import checked, subject_of
 from sparkrelease.decide.draft import Draft, same_weight
 from sparkrelease.decide.facts import Approval, Problem
+from sparkrelease.decide.managed import park_candidate
 from sparkrelease.decide.mitigation import undo_mitigations
 from sparkrelease.decide.obstacles import first_obstacle
 from sparkrelease.decide.plan import ReleaseRoute
@@ -27,6 +28,7 @@ def rest(d: Draft) -> None:
     d.finalizer = False
     if undo_mitigations(d):
         return
+    park_candidate(d)
     tidying, d.wake_at = d.wake_at, None
     if mind_aftermath(d):
         return
@@ -91,7 +93,15 @@ def _say_after(d: Draft, run: Run | None) -> None:
 # ---------------------------------------------------------------- what is said
 
 _FINE = frozenset({Reason.SETTLED, Reason.NOTHING_TO_RELEASE, Reason.DRY_RUN})
-_WAITING = frozenset({Reason.STABLE_NOT_READY, Reason.CANARY_NOT_READY, Reason.ROUTE_PENDING, Reason.PAUSED})
+_WAITING = frozenset(
+    {
+        Reason.STABLE_NOT_READY,
+        Reason.CANARY_NOT_READY,
+        Reason.ROUTE_PENDING,
+        Reason.PAUSED,
+        Reason.WORKLOAD_UNKNOWN,
+    }
+)
 
 
 def _say_obstacle(d: Draft, problem: Problem) -> None:

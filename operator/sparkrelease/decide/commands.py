@@ -8,6 +8,7 @@ from sparkrelease.api.command import Command, Verb
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import CommandStatus, Pause, RefusedVersion, Run
 from sparkrelease.decide.draft import Draft
+from sparkrelease.decide.managed import copied, is_managed, is_refused
 from sparkrelease.decide.regress import go_on_from_here
 from sparkrelease.decide.rollback import going_back, roll_back
 from sparkrelease.decide.runs import same_pods_as_ended_run
@@ -73,6 +74,8 @@ def _refusal(d: Draft, command: Command) -> str | None:
 
 
 def _no_run_to_roll_back(d: Draft) -> str | None:
+    if copied(d):
+        return "stable has the promoted pod template already; release another one"
     return None if d.run is not None and not going_back(d) else "no run is under way"
 
 
@@ -143,7 +146,8 @@ def _retry(d: Draft, _: Command) -> None:
 
 
 def _is_refused(d: Draft, refused: RefusedVersion) -> bool:
-    return refused.version == d.facts.wanted_version or refused.fingerprint == d.facts.canary.fingerprint
+    same_pods = not is_managed(d) and refused.fingerprint == d.facts.canary.fingerprint
+    return is_refused(d, refused) or same_pods
 
 
 def _settle(d: Draft, _: Command) -> None:

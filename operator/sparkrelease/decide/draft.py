@@ -10,7 +10,17 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Condition, Phase, Run, SparkReleaseStatus
 from sparkrelease.decide.asks import asks_of_legs
 from sparkrelease.decide.facts import Facts, Problem, Reading, RouteMark
-from sparkrelease.decide.plan import Change, EntryDraft, EventDraft, Plan, RouteAction, SetWeight, Severity, Wants
+from sparkrelease.decide.plan import (
+    Change,
+    EntryDraft,
+    EventDraft,
+    Plan,
+    RouteAction,
+    SetWeight,
+    Severity,
+    Wants,
+    WorkloadStep,
+)
 from sparkrelease.decide.resolve import ResolvedSpec, metrics_by_name
 from sparkrelease.decide.rules import Judgement
 
@@ -42,6 +52,7 @@ class Draft:
         self.urgent = False
         self.route: RouteAction | None = None
         self.change: Change | None = None
+        self.workload: WorkloadStep | None = None
         self.entries: list[EntryDraft] = []
         self.events: list[EventDraft] = []
         self.finalizer: bool | None = None
@@ -192,6 +203,7 @@ class Draft:
             urgent=self.urgent,
             route=self.route,
             change=self.change,
+            workload=self.workload,
             entries=tuple(self.entries),
             events=tuple(self.events),
             finalizer=self.finalizer,

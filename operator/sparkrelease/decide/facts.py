@@ -15,6 +15,7 @@ from sparkrelease.api.command import Command
 from sparkrelease.api.problem import Problem
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Verdict
+from sparkrelease.decide.deployed import ManagedWorkload
 from sparkrelease.decide.measured import (
     Ask,
     Baseline,
@@ -263,6 +264,8 @@ class Facts:
     share: Share | None = None
     stable: Side = field(default_factory=Side)
     canary: Side = field(default_factory=Side)
+    workload: ManagedWorkload | None = None
+    """Of a release with spec.workload; None before the first look."""
     metrics: Mapping[str, MetricFacts] = field(default_factory=dict)
     """By metric name, over the metric's own window; empty until first asked."""
     asked: Mapping[Ask, MetricFacts] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from sparkrelease.decide.atrest import frozen, record_override, say_begun
 from sparkrelease.decide.checks import checked, record_passed, subject_of
 from sparkrelease.decide.draft import Draft, same_weight
 from sparkrelease.decide.facts import Approval, Problem, Route
+from sparkrelease.decide.managed import stable_runs
 from sparkrelease.decide.runs import baseline_data, end_run, look_again, refuse_version
 from sparkrelease.decide.signing import approval_data, ballot, no_go_text, signature_data, wait_for_go
 from sparkrelease.decide.stages import enter_stage
@@ -37,8 +38,7 @@ def mind_go(d: Draft) -> None:
         wait_for_go(d, tally, unreadable)
         return
     d.wake_at = tally.expires_at
-    stable = d.facts.stable
-    if stable.rolled_out and stable.fingerprint == run.canary_fingerprint:
+    if stable_runs(d, run):
         text = "stable runs what canary runs"
         end_run(d, Outcome.CANCELLED, Reason.CANCELLED, text)
         d.stand(Phase.PENDING, "False", Reason.CANCELLED, text, reconciling=True)
@@ -63,7 +63,8 @@ def _obstacle(d: Draft) -> Problem | None:
     if d.run is not None and d.run.regressed:
         text = "the state came back older than what was known; resume or roll back by command"
         return Problem(Reason.STATE_REGRESSED, text)
-    for problem in (facts.frozen_problem, facts.evidence_problem):
+    unreadable = facts.workload.problem if facts.workload is not None else None
+    for problem in (facts.frozen_problem, facts.evidence_problem, unreadable):
         if problem is not None:
             return problem
     if d.paused:

@@ -15,6 +15,7 @@ from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Facts
 from sparkrelease.decide.gate import worst
 from sparkrelease.decide.inputs import Inputs
+from sparkrelease.decide.managed import note_workload
 from sparkrelease.decide.plan import Plan
 from sparkrelease.decide.progress import drive_run
 from sparkrelease.decide.resolve import ResolvedSpec
@@ -35,6 +36,7 @@ def decide(spec: ResolvedSpec | None, status: SparkReleaseStatus, facts: Facts, 
     if facts.deleting:
         delete(d)
     else:
+        note_workload(d)
         take_command(d)
         if d.run is not None:
             drive_run(d)

@@ -12,6 +12,7 @@ from sparkrelease.api.triggers import LegKind
 from sparkrelease.decide.asks import burn_windows
 from sparkrelease.decide.draft import Draft, same_weight
 from sparkrelease.decide.facts import Problem, RouteMark
+from sparkrelease.decide.managed import is_managed, is_refused, nothing_differs, template_of, workload_obstacle
 from sparkrelease.decide.plan import SetWeight
 from sparkrelease.decide.regress import forgotten
 from sparkrelease.decide.resolve import ResolvedSpec, digest
@@ -29,21 +30,24 @@ def first_obstacle(d: Draft) -> Problem | None:
 
 def _settled(d: Draft) -> Problem | None:
     settled = d.status.settled
-    if settled is not None and not settled.observed and settled.version == d.facts.wanted_version:
+    if settled is None or settled.observed or (is_managed(d) and settled.template != template_of(d)):
+        return None
+    if settled.version == d.facts.wanted_version:
         return Problem(Reason.SETTLED, f"{settled.version} is on stable and serves all traffic")
     return None
 
 
 def _refused(d: Draft) -> Problem | None:
+    new = "pod template" if is_managed(d) else "version"
     for refused in d.status.refused:
-        if refused.version == d.facts.wanted_version:
+        if is_refused(d, refused):
             run = d.status.run
             if run is not None and run.id == refused.run and run.end is Outcome.BLOCKED:
                 return Problem(Reason.NO_GO, _no_go(d, run))
             told = find(d.status.conditions, ConditionType.ROLLED_BACK)
             if told is not None and d.status.rollback is not None and d.status.rollback.run == refused.run:
-                return Problem(Reason.ROLLED_BACK, f"{told.message}; give a new version, or retry by command")
-            text = f"{refused.version} was rolled back in run {refused.run}; give a new version or retry by command"
+                return Problem(Reason.ROLLED_BACK, f"{told.message}; give a new {new}, or retry by command")
+            text = f"{refused.version} was rolled back in run {refused.run}; give a new {new} or retry by command"
             return Problem(Reason.VERSION_REFUSED, text)
     return None
 
@@ -102,9 +106,9 @@ def _pods(d: Draft) -> Problem | None:
     stable, canary = d.facts.stable, d.facts.canary
     if not stable.rolled_out:
         return Problem(Reason.STABLE_NOT_READY, f"{stable.ready} ready and {stable.not_ready} unready stable endpoints")
-    if not canary.rolled_out:
+    if not canary.rolled_out and not (is_managed(d) and nothing_differs(d)):
         return Problem(Reason.CANARY_NOT_READY, f"{canary.ready} ready and {canary.not_ready} unready canary endpoints")
-    if canary.fingerprint == stable.fingerprint:
+    if nothing_differs(d):
         _note_baseline(d, stable.fingerprint or "")
         return Problem(Reason.NOTHING_TO_RELEASE, f"canary runs what stable runs ({stable.fingerprint})")
     return None
@@ -115,12 +119,15 @@ def _note_baseline(d: Draft, fingerprint: str) -> None:
     known = d.status.settled
     version = d.facts.wanted_version
     if known is None or known.fingerprint != fingerprint:
-        d.put(settled=Settled(version=version, fingerprint=fingerprint, at=d.now, observed=True))
+        template = template_of(d)
+        d.put(settled=Settled(version=version, fingerprint=fingerprint, template=template, at=d.now, observed=True))
 
 
 def _old_pods(d: Draft) -> Problem | None:
     """Pods tie a version to what runs: those of a run that ended for another version are not the wanted one."""
     run = d.status.run
+    if is_managed(d):
+        return None  # the template says it
     if run is not None and same_pods_as_ended_run(d):
         text = f"canary still runs the pods of run {run.id}; roll {d.facts.wanted_version} out, or retry by command"
         return Problem(Reason.CANARY_NOT_READY, text)
@@ -172,6 +179,7 @@ def _paused(d: Draft) -> Problem | None:
 
 _OBSTACLES: tuple[Callable[[Draft], Problem | None], ...] = (
     _refused,
+    workload_obstacle,
     _services,
     _owned_route,
     _settled,

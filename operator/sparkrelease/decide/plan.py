@@ -80,6 +80,49 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyTemplate:
+    """Make the copy run the candidate's pod template, if that is still `template` and nobody wrote either since.
+
+    `copy_version` is empty for a copy that is not there yet. `replicas` is None where they are not ours to write.
+    """
+
+    deployment: str
+    version: str
+    copy: str
+    copy_version: str
+    template: str
+    replicas: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleDeployment:
+    """Set the replicas of a Deployment, if nobody wrote it since `version`.
+
+    `parks` is the run after which a candidate is scaled to 0 for having no traffic.
+    """
+
+    deployment: str
+    version: str
+    replicas: int
+    parks: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SelectPods:
+    """Have a Service select by these labels, unless somebody else keeps its selector; one that is missing is made.
+
+    `port` is for one that is made; it leads to the candidate's port of the same number, or to its only one.
+    """
+
+    service: str
+    selector: tuple[tuple[str, str], ...]
+    port: int
+
+
+WorkloadStep = CopyTemplate | ScaleDeployment | SelectPods
+
+
+@dataclass(frozen=True, slots=True)
 class Wants:
     """Facts the next round needs beyond the usual ones; the engine gathers them and decides again at once."""
 
@@ -119,6 +162,8 @@ class Plan:
     route: RouteAction | None = None
     change: Change | None = None
     """Carried out last, once everything decided is stored; never in the way of the route."""
+    workload: WorkloadStep | None = None
+    """The same, of a managed workload; one step a round."""
     entries: tuple[EntryDraft, ...] = ()
     events: tuple[EventDraft, ...] = ()
     finalizer: bool | None = None

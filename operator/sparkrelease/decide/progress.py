@@ -17,9 +17,10 @@ from sparkrelease.decide.draft import Draft, same_weight
 from sparkrelease.decide.facts import Role
 from sparkrelease.decide.gate import GateResult, ask_gate, count_gate
 from sparkrelease.decide.goahead import mind_go
+from sparkrelease.decide.managed import copied, has_new_template, is_managed, mind_workload, nothing_differs
 from sparkrelease.decide.regress import mind_lost_evidence, mind_regression
 from sparkrelease.decide.rollback import continue_rollback, going_back, roll_back
-from sparkrelease.decide.runs import end_run, settle_run
+from sparkrelease.decide.runs import end_run, note_settled, settle_run
 from sparkrelease.decide.settle import back_to_canary, promote, say_promoted, settling, stable_caught_up, walk_back
 from sparkrelease.decide.sharedgate import begin_anew
 from sparkrelease.decide.signing import awaits_go, awaits_stage, no_go_rolls_back, signed_or_waits
@@ -68,7 +69,8 @@ def identity_changed(d: Draft) -> bool:
     if run is None:
         return False
     canary = d.facts.canary
-    if canary.problem is None and canary.fingerprints - {run.canary_fingerprint}:
+    other_pods = canary.problem is None and bool(canary.fingerprints - {run.canary_fingerprint})
+    if other_pods or has_new_template(d):
         _canary_changed(d)
         return True
     if run.promoted_at is not None:
@@ -89,13 +91,18 @@ def _canary_changed(d: Draft) -> None:
     run, canary, stable = d.run, d.facts.canary, d.facts.stable
     if run is None:
         return
-    if run.promoted_at is not None and stable.rolled_out and stable.fingerprint == run.canary_fingerprint:
+    on_stable = stable.rolled_out and stable.fingerprint == run.canary_fingerprint
+    if run.promoted_at is not None and on_stable and (copied(d) or not is_managed(d)):
         settle_run(d, f"stable serves {run.version}; other pods than the promoted ones answer behind canary")
-    elif canary.rolled_out and stable.rolled_out and canary.fingerprint == stable.fingerprint:
+    elif nothing_differs(d):
         end_run(d, Outcome.CANCELLED, Reason.CANCELLED, "canary runs what stable runs again")
     else:
+        if copied(d):
+            note_settled(d, run)
         seen = ", ".join(sorted(canary.fingerprints))
         text = f"canary was {run.canary_fingerprint} when the run started, now {seen} answers"
+        if has_new_template(d):
+            text = "the candidate has another pod template than when the run started"
         end_run(d, Outcome.SUPERSEDED, Reason.CANARY_CHANGED, text)
     say_winding_down(d, Reason.named(d.status.history[0].reason))
 
@@ -115,6 +122,7 @@ def _mind_route_and_data(d: Draft) -> None:
         return
     if d.facts.frozen_problem is not None:
         d.hold(d.facts.frozen_problem.reason, d.facts.frozen_problem.message)
+    mind_workload(d)
     contested = guard_weights(d)
     if contested is not None and d.on_route + d.status.weight.desired > 0:
         roll_back(d, "route", contested.reason, contested.message)

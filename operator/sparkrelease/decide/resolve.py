@@ -27,6 +27,7 @@ from sparkrelease.api.spec import (
     Thresholds,
     Traffic,
     Triggers,
+    Workload,
 )
 from sparkrelease.api.triggers import LegKind, NoData, Trigger
 from sparkrelease.api.watch import ErrorBudget, Watch
@@ -57,6 +58,8 @@ class ResolvedSpec(SpecModel):
 
     version: str
     prometheus: str
+    workload: Workload | None = None
+    """None where both sides are the team's own."""
     traffic: Traffic
     stages: Stages
     metrics: Metrics = ()
@@ -170,6 +173,7 @@ def resolve(spec: SparkReleaseSpec, policy: ReleasePolicySpec | None) -> Resolve
     return ResolvedSpec(
         version=spec.version,
         prometheus=spec.prometheus,
+        workload=spec.workload,
         traffic=spec.traffic,
         stages=merged.stages,
         metrics=merged.metrics,

@@ -9,7 +9,8 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Phase, Rollback
 from sparkrelease.decide.checkpoints import basis
 from sparkrelease.decide.draft import Draft, same_weight
-from sparkrelease.decide.runs import end_run, refuse_version
+from sparkrelease.decide.managed import copied
+from sparkrelease.decide.runs import end_run, refuse_version, settle_run
 
 
 def going_back(d: Draft) -> bool:
@@ -27,6 +28,9 @@ def roll_back(d: Draft, trigger: str, reason: Reason, message: str, data: Mappin
     """Decides to roll the run back."""
     run = d.run
     if run is None:
+        return
+    if copied(d):
+        _no_way_back(d, trigger, message)
         return
     stage = d.status.stage
     d.put(
@@ -47,6 +51,16 @@ def roll_back(d: Draft, trigger: str, reason: Reason, message: str, data: Mappin
     )
     d.event(Reason.ROLLING_BACK, f"{trigger}: {message}", warning=True)
     continue_rollback(d)
+
+
+def _no_way_back(d: Draft, trigger: str, message: str) -> None:
+    """Both sides have the promoted template: traffic leaves canary only when canary cannot serve it any more."""
+    if d.facts.canary.problem is None and d.facts.canary.ready == 0 and d.facts.stable.ready > 0:
+        settle_run(d, f"all traffic is on stable: {message}")
+        return
+    text = f"{trigger}: stable has the promoted pod template, too; release another one"
+    d.hold(Reason.NO_WAY_BACK, f"{text}; {message}")
+    d.event(Reason.NO_WAY_BACK, text, warning=True)
 
 
 def continue_rollback(d: Draft) -> None:

@@ -22,6 +22,7 @@ from sparkrelease.api.status import (
 from sparkrelease.decide.approvals import wanted_before
 from sparkrelease.decide.checks import record_passed
 from sparkrelease.decide.draft import Draft
+from sparkrelease.decide.managed import template_of
 from sparkrelease.decide.resolve import digest
 from sparkrelease.decide.stages import enter_stage
 
@@ -63,6 +64,7 @@ def start_run(d: Draft, stable: str, canary: str) -> None:
         spec_digest=digest(d.spec),
         stable_fingerprint=stable,
         canary_fingerprint=canary,
+        template=template_of(d),
         capacity_floor=d.facts.stable.ready,
         dry=d.spec.dry_run,
     )
@@ -93,6 +95,7 @@ def start_run(d: Draft, stable: str, canary: str) -> None:
             "stable": stable,
             "canary": canary,
             "capacityFloor": run.capacity_floor,
+            **({"template": run.template} if run.template else {}),
             "baselines": baseline_data(d),
         },
     )
@@ -203,7 +206,13 @@ def refuse_version(d: Draft) -> None:
     others = tuple(r for r in d.status.refused if r.version != run.version)
     d.put(
         refused=(
-            RefusedVersion(version=run.version, run=run.id, fingerprint=run.canary_fingerprint, at=d.now),
+            RefusedVersion(
+                version=run.version,
+                run=run.id,
+                fingerprint=run.canary_fingerprint,
+                template=run.template,
+                at=d.now,
+            ),
             *others,
         )[:_HISTORY]
     )
@@ -221,10 +230,15 @@ def same_pods_as_ended_run(d: Draft) -> bool:
     )
 
 
+def note_settled(d: Draft, run: Run) -> None:
+    """Remembers that stable runs what a run promoted."""
+    d.put(settled=Settled(version=run.version, fingerprint=run.canary_fingerprint, template=run.template, at=d.now))
+
+
 def settle_run(d: Draft, message: str) -> None:
     """Ends a promoted run well: stable serves the promoted version and all traffic."""
     run = d.run
     if run is None:
         return
-    d.put(settled=Settled(version=run.version, fingerprint=run.canary_fingerprint, at=d.now))
+    note_settled(d, run)
     end_run(d, Outcome.SETTLED, Reason.SETTLED, message)

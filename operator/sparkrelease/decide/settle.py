@@ -6,6 +6,7 @@ from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Next, Phase, RuleVerdict, StageStatus
 from sparkrelease.decide.draft import Draft, same_weight
+from sparkrelease.decide.managed import copied, copy_serves, copy_to_stable, is_managed, known
 from sparkrelease.decide.runs import settle_run
 from sparkrelease.decide.stages import run_clock
 
@@ -18,16 +19,24 @@ def promote(d: Draft, message: str) -> None:
     d.put_run(promoted_at=d.now)
     d.put(stage=None, watch=None, next=Next(what="stable catches up"), gate_text="", incident=None)
     weight = d.spec.stages[-1].weight
-    d.entry(Reason.PROMOTED, message, {"weight": weight})
+    d.entry(Reason.PROMOTED, message, {"weight": weight, **_promoted_template(d)})
     d.event(Reason.PROMOTED, message)
     d.condition(ConditionType.PROMOTED, "True", Reason.PROMOTED, message)
     d.aim(weight)
 
 
+def _promoted_template(d: Draft) -> dict[str, object]:
+    """What is brought to stable, for evidence: it is stored before the copy is written."""
+    seen, run = known(d), d.run
+    if seen is None or run is None:
+        return {}
+    return {"template": run.template, "deployment": seen.candidate.name, "copy": seen.stable.name}
+
+
 def stable_caught_up(d: Draft) -> bool:
     """Whether stable serves the promoted fingerprint, rolled out, with at least the canary's ready endpoints."""
-    run = d.run
-    if run is None:
+    run, seen = d.run, known(d)
+    if run is None or (is_managed(d) and (seen is None or not copy_serves(seen, run.template))):
         return False
     stable = d.facts.stable
     return stable.rolled_out and stable.fingerprint == run.canary_fingerprint and stable.ready >= d.facts.canary.ready
@@ -65,6 +74,7 @@ def walk_back(d: Draft, *, observing: bool) -> None:
     run = d.run
     if run is None or d.paused:
         return
+    copy_to_stable(d)
     if d.status.stage is None:
         ready = run.settle_forced or (stable_caught_up(d) and not run.settle_held)
         if ready and not d.holds:
@@ -109,11 +119,18 @@ def say_promoted(d: Draft) -> None:
         d.condition(ConditionType.SETTLED, "False", Reason.SETTLE_BREACHED, text)
     elif d.status.stage is not None:
         d.condition(ConditionType.SETTLED, "False", Reason.SETTLING, weight)
+    elif is_managed(d):
+        stands = "stable is being rolled out with it" if copied(d) else "its pod template goes to stable next"
+        d.condition(ConditionType.SETTLED, "False", Reason.PROMOTING, f"{weight}; {stands}")
     else:
         d.condition(ConditionType.SETTLED, "False", Reason.NOT_SETTLED, f"{weight}; roll {run.version} out on stable")
     if d.facts.wanted_version and d.facts.wanted_version != run.version:
         text = f"{d.facts.wanted_version} waits: {run.version} is promoted but not on stable yet"
         d.stand(Phase.BLOCKED, "False", Reason.NOT_SETTLED, text, stalled=True)
+        return
+    stuck = next((hold for hold in d.holds if hold.reason is Reason.NO_WAY_BACK), None)
+    if stuck is not None:
+        d.stand(Phase.SUCCEEDED, "False", stuck.reason, stuck.message, stalled=True)
         return
     text = f"{run.version} passed every stage"
     if d.holds:

@@ -126,8 +126,13 @@ def _stand_in(release: Release) -> ResolvedSpec | None:
 
 
 def nothing_to_do(release: Release) -> bool:
-    """Whether the object says of itself that it is at rest, so that it needs no round until something changes."""
+    """Whether the object says of itself that it is at rest, so that it needs no round until something changes.
+
+    Never of a managed workload: its template may have changed while nobody watched, and nobody watches before a look.
+    """
     body = release.seen_status()
+    if release.managed:
+        return False
     if body is None or release.deleting or release.finalizer or body.get("observedGeneration") != release.generation:
         return False
     run, command = body.get("run"), body.get("command")
@@ -157,7 +162,7 @@ def _closed(version: str, status: Mapping[str, object]) -> bool:
 def closed(release: Release) -> bool:
     """The same of a release that was adopted."""
     status = release.status
-    if release.under_way or status.phase.value not in AT_REST:
+    if release.managed or release.under_way or status.phase.value not in AT_REST:
         return False
     known = status.settled
     settled = known is not None and not known.observed and known.version == release.wanted_version

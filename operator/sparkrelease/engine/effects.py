@@ -15,6 +15,7 @@ from sparkrelease.decide.facts import Facts
 from sparkrelease.decide.plan import EntryDraft, EventDraft, Plan, SetWeight
 from sparkrelease.engine.apply import LEASE_LEFT, RELEASES_AGE, RouteWriter, done, gone, pause_after
 from sparkrelease.engine.gather import Gatherer
+from sparkrelease.engine.keeping import TRY_AGAIN
 from sparkrelease.engine.readback import ReadBack
 from sparkrelease.engine.record import Recorder
 from sparkrelease.engine.release import Release
@@ -265,6 +266,9 @@ class Effects:
         change = plan.change if plan is not None else None
         if change is not None and written and not release.chain.pending:
             return Again(await self.gatherer.mitigating.carry_out(release, change))
+        step_wanted = plan.workload if plan is not None else None
+        if step_wanted is not None and written and not release.chain.pending:
+            return Again(await self.gatherer.keeping.carry_out(release, step_wanted))
         return self._next(release, plan, written=written)
 
     def hushed(self, release: Release) -> float:
@@ -314,6 +318,8 @@ class Effects:
             waits.append(max(release.chain.try_again_at - self._world.clock.monotonic(), 0.1))
         if release.chain.broken is not None and release.under_way:
             waits.append(max(release.chain.look_again_at - self._world.clock.monotonic(), 0.1))
+        if release.workload is not None and release.workload_dirty:
+            waits.append(TRY_AGAIN)
         if release.sides_dirty:
             waits.append(min(RETRY * 2 ** min(release.side_failures, 10), LONGEST_RETRY))
         return Again(min(waits)) if waits else Again()

@@ -10,8 +10,10 @@ from sparkrelease.api.objects import APPROVAL_KIND
 from sparkrelease.api.problem import Problem
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Facts, Finding, Route, Side
+from sparkrelease.decide.managed import findings_of
 from sparkrelease.decide.metricchecks import baseline_findings
 from sparkrelease.decide.plan import Wants
+from sparkrelease.engine.keeping import Keeping
 from sparkrelease.engine.mitigating import Mitigating
 from sparkrelease.engine.needs import counted_since
 from sparkrelease.engine.release import Release
@@ -31,6 +33,7 @@ class Gatherer:
         self._world = world
         self._store = store
         self.mitigating = Mitigating(world)
+        self.keeping = Keeping(world)
 
     def facts(self, release: Release) -> Facts:
         """What is known at this instant, without asking anybody; cheap enough for every release at every tick."""
@@ -57,6 +60,7 @@ class Gatherer:
             share=measuring.share(release.key) if active else None,
             stable=release.stable or _UNKNOWN,
             canary=release.canary or _UNKNOWN,
+            workload=self.keeping.seen(release),
             metrics=measuring.readings(release.key) if active else {},
             scraped=measuring.scraped(release.key) if active else {},
             asked=measuring.asked_besides(release.key) if active else {},
@@ -156,4 +160,5 @@ class Gatherer:
             self._world.traffic.preflight(target),
             self._world.checks.built_in(release.key, spec),
         )
-        return (*routed, *measured, *alerted, *unknown_targets(self._world, release))
+        kept = findings_of(self.keeping.seen(release))
+        return (*routed, *measured, *alerted, *kept, *unknown_targets(self._world, release))

@@ -25,6 +25,9 @@ KINDS = (POLICY, APPROVAL_KIND, *ROUTES, SERVICE, SLICE, RELEASE)
 OPTIONAL = (*ROUTES, APPROVAL_KIND)
 """Those the cluster may lack: releases that need one of them wait, others are served."""
 
+DEPLOYMENT = "Deployment"
+"""Watched from the first managed workload on, never listed: what a watch misses of one is seen at its next change."""
+
 GATEWAYS = ("GatewayClass", "Gateway")
 """Watched where it is allowed, never listed: they only help to tell which controller has to accept a route."""
 
@@ -51,7 +54,7 @@ class Intake:
         mind_epoch: Callable[[Body], None],
     ) -> None:
         self._store = store
-        self._caches = {kind: [c for c in caches if kind in c.kinds()] for kind in (*KINDS, *GATEWAYS)}
+        self._caches = {kind: [c for c in caches if kind in c.kinds()] for kind in (*KINDS, *GATEWAYS, DEPLOYMENT)}
         self._metrics = metrics
         self._wake = wake
         self._listed_again = listed_again
@@ -131,6 +134,17 @@ class Intake:
         elif kind in {SERVICE, SLICE}:
             service = name if kind == SERVICE else owner
             self._side_changed(self._store.of_object(SERVICE, namespace, service), slices=kind == SLICE)
+            if kind == SERVICE:
+                self._workload_changed(self._store.of_object(SERVICE, namespace, service))
+        elif kind == DEPLOYMENT:
+            self._workload_changed(self._store.of_object(DEPLOYMENT, namespace, name))
+
+    def _workload_changed(self, keys: Iterable[ObjectKey]) -> None:
+        for key in keys:
+            release = self._store.get(key)
+            if release is not None:
+                release.workload_dirty = True
+                self._wake(key)
 
     def _release(self, key: ObjectKey, body: Body, *, gone: bool) -> None:
         if gone:

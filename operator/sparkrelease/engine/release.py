@@ -12,7 +12,9 @@ from sparkrelease.api.command import Command
 from sparkrelease.api.notifications import Notification
 from sparkrelease.api.spec import SparkReleaseSpec
 from sparkrelease.api.status import EvidenceStatus, SparkReleaseStatus
+from sparkrelease.decide.deployed import ManagedWorkload
 from sparkrelease.decide.facts import MetricFacts, Problem, Regression, Settings, Side
+from sparkrelease.decide.plan import WorkloadStep
 from sparkrelease.decide.resolve import ResolvedSpec, with_live_fields
 from sparkrelease.ports.cluster import FINALIZER, ObjectKey
 from sparkrelease.ports.traffic import Target
@@ -97,6 +99,16 @@ class Release:
     sides_dirty: bool = True
     side_failures: int = 0
     """Looks in a row that could not say what runs behind a Service."""
+    workload: ManagedWorkload | None = None
+    workload_dirty: bool = True
+    workload_problem: Problem | None = None
+    """Why the last write to the managed workload failed."""
+    workload_again_at: float = 0.0
+    """Monotonic time before which none is tried again."""
+    last_step: WorkloadStep | None = None
+    """The step taken last: the same one again changed nothing, and is not hurried."""
+    parked: str = ""
+    """Run after which this process has scaled the candidate to 0."""
     route_problem: Problem | None = None
     """Why the API server could not say what the route is, when no watch has shown it."""
     active: bool = False
@@ -131,6 +143,11 @@ class Release:
     def finalizer(self) -> bool:
         """Whether the operator's own finalizer is on the object."""
         return FINALIZER in self.finalizers
+
+    @property
+    def managed(self) -> bool:
+        """Whether the operator keeps its workload, by the object as it is now."""
+        return isinstance(self.declared, SparkReleaseSpec) and self.declared.workload is not None
 
     @property
     def under_way(self) -> bool:

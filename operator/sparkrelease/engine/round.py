@@ -59,7 +59,7 @@ class Rounds:
         """
         facts = self.gatherer.facts(release)
         plan = self.decide(release, facts)
-        wants = plan.wants.anything or plan.change is not None
+        wants = plan.wants.anything or plan.change is not None or plan.workload is not None
         finalizer = plan.finalizer is not None and plan.finalizer is not facts.has_finalizer
         if plan.route is not None or plan.entries or wants or finalizer:
             return plan
@@ -92,6 +92,7 @@ class Rounds:
         if not urgent:
             await self.gatherer.route(release)
             await self.gatherer.sides(release)
+            await self.gatherer.keeping.look(release)
             await self.effects.recorder.flush(release)
             await self.effects.read_back.again(release)
             release.take_chain()

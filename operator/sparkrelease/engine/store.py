@@ -19,6 +19,7 @@ from sparkrelease.engine.release import Release
 from sparkrelease.engine.targets import target_of
 from sparkrelease.ports.clock import Clock
 from sparkrelease.ports.cluster import ObjectKey
+from sparkrelease.ports.deployments import both
 from sparkrelease.ports.traffic import Target
 
 log = logging.getLogger(__name__)
@@ -237,6 +238,8 @@ class Store:
                 continue
             release.target = target_of(release.key, release.uid, spec.traffic)
             names += _names_of(release.target)
+            if spec.workload is not None:
+                names += [("Deployment", release.key.namespace, name) for name in both(spec.workload.deployment)]
         if release.home is not None:
             release.target = release.home
             names += _names_of(release.target)
@@ -247,6 +250,7 @@ class Store:
         self._names[release.key] = tuple(names)
         if self._names[release.key] != before:
             release.sides_dirty = True  # what was seen of the pods may be of other Services
+            release.workload_dirty = True
 
     def _unindex(self, key: ObjectKey) -> None:
         for name in self._names.pop(key, ()):

@@ -15,6 +15,7 @@ from sparkrelease.engine.checks import Checks
 from sparkrelease.engine.metrics import OperatorMetrics
 from sparkrelease.ports.clock import Clock
 from sparkrelease.ports.cluster import EvidenceStore, ObjectKey, ObjectLister, StatusWriter, Workloads
+from sparkrelease.ports.deployments import Deployments, NoDeployments
 from sparkrelease.ports.leadership import Leadership
 from sparkrelease.ports.mitigation import Mitigations
 from sparkrelease.ports.notifier import NoNotifier, Notifier
@@ -113,6 +114,7 @@ class Measuring(Protocol):
 
 
 _NOBODY = NoNotifier()
+_NONE_KEPT = NoDeployments()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +139,4 @@ class World:
     tell: Callable[[ObjectKey, str, EventDraft], None]
     """Hands an Event of a release (key, uid) to the recorder; returns at once."""
     notifier: Notifier = _NOBODY
+    deployments: Deployments = _NONE_KEPT

@@ -58,7 +58,7 @@ def test_without_a_server_the_queries_are_printed_and_nobody_is_asked(tmp_path: 
     done = run(tmp_path)
     assert done.exit_code == 0, done.output
     for words in (
-        "5 queries of server default",
+        "6 queries of server default",
         "reading burst",
         "every 7s500ms",
         "gate errors",

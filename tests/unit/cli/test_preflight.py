@@ -106,6 +106,46 @@ def test_with_a_cluster_files_are_read_and_services_looked_for(tmp_path: Path) -
     assert (lines["service shop-stable"], lines["service shop-canary"]) == (Result.PASS, Result.FAIL)
 
 
+class Workloads:
+    """A cluster with one Deployment, and perhaps something that scales its copy."""
+
+    def __init__(self, strategy: str, scaled: str) -> None:
+        self._deployment = {
+            "metadata": {"name": "web"},
+            "spec": {"strategy": {"type": strategy}, "selector": {"matchLabels": {"app": "web"}}, "replicas": 1},
+        }
+        target = {"kind": "Deployment", "name": scaled}
+        self._scaler = {"metadata": {"name": "more"}, "spec": {"scaleTargetRef": target}}
+
+    def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Reply:
+        del query
+        if path.endswith("/deployments/web"):
+            return Reply(200, self._deployment)
+        if path.endswith("/horizontalpodautoscalers"):
+            return Reply(200, {"items": [self._scaler]})
+        return Reply(404, {}, Problem(Reason.OBJECT_NOT_FOUND, "not found"))
+
+
+@pytest.mark.parametrize(
+    ("deployment", "strategy", "scaled", "result", "words"),
+    [
+        ("web", "RollingUpdate", "other", Result.PASS, "its copy web-stable will be made"),
+        ("web", "Recreate", "other", Result.FAIL, "spec.strategy.type is Recreate"),
+        ("none", "RollingUpdate", "other", Result.FAIL, "Deployment none does not exist"),
+        ("web", "RollingUpdate", "web-stable", Result.WARN, "HorizontalPodAutoscaler more scales web-stable"),
+    ],
+)
+def test_a_workload_is_tried_before_there_is_a_release(
+    tmp_path: Path, *, deployment: str, strategy: str, scaled: str, result: Result, words: str
+) -> None:
+    file = tmp_path / "release.yaml"
+    file.write_text(yaml.safe_dump(manifest(preflight=[], workload={"deployment": deployment})))
+    here = From(cast("Cluster", Workloads(strategy, scaled)), OperatorConfig(), ask=False, hosts_known=False)
+    lines = [line for line in try_preflight(read_manifest([file], []).placed("shop"), here) if line.name == "workload"]
+    assert lines[-1].result is result
+    assert words in lines[-1].message
+
+
 @pytest.mark.parametrize(
     ("url", "host"),
     [("https://a.example/x", "a.example"), ("http://A:8080?x", "a:8080"), ("http://u:p@a/", "a"), ("x", "")],

@@ -18,6 +18,7 @@ WANTED: dict[str, Any] = {
     "checks": "v2-abcdef.1",
     "spans": (SpanAsk("night", Threshold(name="errors", metric="http", max=0.01), timedelta(hours=1)),),
     "settings": SettingsAsk("flags", ("key",), ""),
+    "after": True,
 }
 
 

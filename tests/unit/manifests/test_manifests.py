@@ -71,6 +71,7 @@ def test_a_role_per_namespace_gives_what_the_cluster_wide_one_gives_in_a_namespa
     assert of("Role sparkrelease-operator:") == of("ClusterRole sparkrelease-operator:") - beyond - policies
     assert of("ClusterRole sparkrelease-operator-policies:") == policies
     assert of("Role sparkrelease-pruner:") == of("ClusterRole sparkrelease-pruner:")
+    assert of("Role sparkrelease-managed-workload:") == of("ClusterRole sparkrelease-managed-workload:")
 
 
 def test_every_binding_binds_a_role_of_ours_to_an_account_of_ours() -> None:
