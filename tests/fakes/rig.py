@@ -10,6 +10,7 @@ from fakes.clock import FakeClock
 from fakes.cluster import Call, FakeCluster, FakeEvidence, FakeObjects, FakeRoute, FakeTraffic, FakeWorkloads
 from fakes.measuring import FakeMeasuring
 from fakes.mitigations import FakeMitigations
+from fakes.named import FakeNamed
 from fakes.notifier import FakeNotifier
 from fakes.preflight import FakeRunner, FakeSource
 from sparkrelease.api.config import OperatorConfig
@@ -75,6 +76,7 @@ class Rig:
         self.measuring = FakeMeasuring()
         self.runner, self.source = FakeRunner(), FakeSource()
         self.notifier = FakeNotifier()
+        self.named = FakeNamed()
         self.config = OperatorConfig.model_validate({"tick": "1s", **config})
         self.fenced: list[str] = []
         self.epoch = 0
@@ -104,6 +106,7 @@ class Rig:
                 measuring=self.measuring,
                 checks=Checks(self.runner, self.source, self.config.servers, self.clock.now),
                 caches=(workloads, traffic),
+                named=self.named,
                 fenced=self.fenced.append,
                 tell=self._tell,
                 notifier=self.notifier,

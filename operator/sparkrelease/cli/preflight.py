@@ -16,6 +16,7 @@ from sparkrelease.adapters.preflight.gets import Gets
 from sparkrelease.adapters.preflight.hosts import place_of
 from sparkrelease.adapters.prometheus import PrometheusSource
 from sparkrelease.api.config import OperatorConfig, PreflightConfig
+from sparkrelease.api.flags import weight_of
 from sparkrelease.api.preflight import PreflightItem
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
@@ -149,7 +150,7 @@ async def _try(target: Manifest, here: From) -> list[Tried]:
             lines.append(Tried("metrics", "built in", Result.SKIP, text))
             runner.skipped |= {item.name: text for item in spec.preflight if item.promql is not None}
         lines += await _services(target, here)
-        lines.append(Tried("route", "built in", Result.SKIP, "the operator tries a write of it (dry run)"))
+        lines.append(await _weights(target, here))
         tried = spec.model_copy(
             update={"preflight": tuple(item for item in spec.preflight if item.name not in runner.skipped)}
         )
@@ -191,6 +192,30 @@ async def _services(target: Manifest, here: From) -> list[Tried]:
         else:
             lines.append(Tried(f"service {side.service}", "built in", Result.SKIP, reply.problem.message))
     return lines
+
+
+async def _weights(target: Manifest, here: From) -> Tried:
+    """What holds the weights; of a flag its value, as far as this person may see it."""
+    flag = target.spec.traffic.feature_flag
+    if flag is None:
+        return Tried("route", "built in", Result.SKIP, "the operator tries a write of it (dry run)")
+    where = f"flag {flag.config_map}/{flag.key}"
+    if isinstance(here.cluster, str):
+        return Tried(where, "built in", Result.SKIP, f"needs the cluster: {here.cluster}")
+    path = f"/api/v1/namespaces/{target.namespace}/configmaps/{flag.config_map}"
+    reply = await _Reads(here.cluster).request("GET", path)
+    if reply.not_found:
+        text = f"ConfigMap {flag.config_map} does not exist in namespace {target.namespace}"
+        return Tried(where, "built in", Result.FAIL, text)
+    if reply.problem is not None:
+        return Tried(where, "built in", Result.SKIP, reply.problem.message)
+    data = reply.body.get("data")
+    value = data.get(flag.key) if isinstance(data, Mapping) else None
+    if not isinstance(value, str):
+        return Tried(where, "built in", Result.FAIL, "there is no such key; add it with the value 0")
+    if weight_of(value) != 0:
+        return Tried(where, "built in", Result.FAIL, f"holds {value[:64]!r}; a run begins with it off: set it to 0")
+    return Tried(where, "built in", Result.PASS, "holds 0; the operator tries a write of it (dry run)")
 
 
 def _line(item: PreflightItem, check: Check | None, skipped: str | None) -> Tried:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from sparkrelease.api.conditions import ConditionType, find, is_true
+from sparkrelease.api.flags import value_of
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Phase, Run, Settled
 from sparkrelease.api.triggers import LegKind
@@ -19,7 +20,7 @@ from sparkrelease.decide.mitigation import undo_mitigations
 from sparkrelease.decide.plan import ReleaseRoute, SetWeight, Wants
 from sparkrelease.decide.regress import forgotten
 from sparkrelease.decide.resolve import ResolvedSpec, digest
-from sparkrelease.decide.runs import next_run_id, same_pods_as_ended_run, start_run
+from sparkrelease.decide.runs import next_run_id, same_pods_as_ended_run, start_run, stays_on
 from sparkrelease.decide.signing import approval_data, awaits_go, ballot, wait_for_go
 
 PREFLIGHT_AGAIN = timedelta(seconds=30)
@@ -74,11 +75,13 @@ def route_at_rest(d: Draft) -> bool:
     marked = route.mark is not None and route.mark.run == run.id
     if not marked:
         return True
-    if not same_weight(route.canary_weight, 0):
+    stays = stays_on(run)
+    if not stays and not same_weight(route.canary_weight, 0):
         d.aim(0, rollback=route.mark.rollback if route.mark else "")
         d.wake_at = d.now + d.facts.tick
         return False
-    d.route = ReleaseRoute(original=d.status.original_route.state if d.status.original_route else None)
+    before = d.status.original_route.state if d.status.original_route else None
+    d.route = ReleaseRoute(original=value_of(d.status.weight.desired) if stays else before)
     d.urgent = True
     d.finalizer = False
     d.wake_at = d.now + d.facts.tick
@@ -88,8 +91,9 @@ def route_at_rest(d: Draft) -> bool:
 
 def _say_after(d: Draft, run: Run | None) -> None:
     if run is not None and run.end is Outcome.SETTLED:
-        d.condition(ConditionType.SETTLED, "True", Reason.SETTLED, f"stable serves {run.version}")
-        d.stand(Phase.SUCCEEDED, "True", Reason.SETTLED, f"{run.version} is on stable and serves all traffic")
+        where = "is on for everybody" if stays_on(run) else "is on stable and serves all traffic"
+        d.condition(ConditionType.SETTLED, "True", Reason.SETTLED, f"{run.version} {where}")
+        d.stand(Phase.SUCCEEDED, "True", Reason.SETTLED, f"{run.version} {where}")
 
 
 # ---------------------------------------------------------------- obstacles, in order
@@ -98,7 +102,8 @@ def _say_after(d: Draft, run: Run | None) -> None:
 def _settled(d: Draft) -> Problem | None:
     settled = d.status.settled
     if settled is not None and not settled.observed and settled.version == d.facts.wanted_version:
-        return Problem(Reason.SETTLED, f"{settled.version} is on stable and serves all traffic")
+        where = "is on for everybody" if stays_on(d.status.run) else "is on stable and serves all traffic"
+        return Problem(Reason.SETTLED, f"{settled.version} {where}")
     return None
 
 
@@ -172,7 +177,7 @@ def _pods(d: Draft) -> Problem | None:
         return Problem(Reason.STABLE_NOT_READY, f"{stable.ready} ready and {stable.not_ready} unready stable endpoints")
     if not canary.rolled_out:
         return Problem(Reason.CANARY_NOT_READY, f"{canary.ready} ready and {canary.not_ready} unready canary endpoints")
-    if canary.fingerprint == stable.fingerprint:
+    if canary.fingerprint == stable.fingerprint and not d.facts.one_workload:
         _note_baseline(d, stable.fingerprint or "")
         return Problem(Reason.NOTHING_TO_RELEASE, f"canary runs what stable runs ({stable.fingerprint})")
     return None

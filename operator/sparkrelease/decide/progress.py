@@ -19,7 +19,7 @@ from sparkrelease.decide.gate import GateResult, ask_gate, count_gate
 from sparkrelease.decide.goahead import mind_go
 from sparkrelease.decide.regress import mind_lost_evidence, mind_regression
 from sparkrelease.decide.rollback import continue_rollback, going_back, roll_back
-from sparkrelease.decide.runs import end_run, settle_run
+from sparkrelease.decide.runs import end_run, one_workload, settle_run
 from sparkrelease.decide.settle import back_to_canary, promote, say_promoted, settling, stable_caught_up, walk_back
 from sparkrelease.decide.sharedgate import begin_anew
 from sparkrelease.decide.signing import awaits_go, awaits_stage, no_go_rolls_back, signed_or_waits
@@ -91,7 +91,7 @@ def _canary_changed(d: Draft) -> None:
         return
     if run.promoted_at is not None and stable.rolled_out and stable.fingerprint == run.canary_fingerprint:
         settle_run(d, f"stable serves {run.version}; other pods than the promoted ones answer behind canary")
-    elif canary.rolled_out and stable.rolled_out and canary.fingerprint == stable.fingerprint:
+    elif canary.rolled_out and stable.rolled_out and canary.fingerprint == stable.fingerprint and not one_workload(run):
         end_run(d, Outcome.CANCELLED, Reason.CANCELLED, "canary runs what stable runs again")
     else:
         seen = ", ".join(sorted(canary.fingerprints))

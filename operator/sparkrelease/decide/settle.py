@@ -6,7 +6,7 @@ from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Next, Phase, RuleVerdict, StageStatus
 from sparkrelease.decide.draft import Draft, same_weight
-from sparkrelease.decide.runs import settle_run
+from sparkrelease.decide.runs import one_workload, settle_run
 from sparkrelease.decide.stages import run_clock
 
 
@@ -64,6 +64,9 @@ def walk_back(d: Draft, *, observing: bool) -> None:
     """Starts, continues or finishes the walk back. `observing`: weight verified, stable's data fresh, nothing holds."""
     run = d.run
     if run is None or d.paused:
+        return
+    if one_workload(run):
+        settle_run(d, f"{run.version} is on for everybody: the pods that serve it are stable's own")
         return
     if d.status.stage is None:
         ready = run.settle_forced or (stable_caught_up(d) and not run.settle_held)
