@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from testbed.flagdesk import FlagDesk, flag_config
 from testbed.invariants import Watcher
 from testbed.shop import Shop
 from testbed.sole_operator import SoleOperator
@@ -58,6 +59,26 @@ def shops(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[MakeShop
 def shop(shops: MakeShop) -> Shop:
     """One shop whose route is in Git."""
     return shops()
+
+
+@pytest.fixture
+def flag_operator(operators: SoleOperator, cluster: Cluster) -> Operator:
+    """An operator that knows by which label the application tells its sides apart."""
+    return operators.run(**{key: value for key, value in flag_config(cluster).items() if key == "servers"})
+
+
+@pytest.fixture
+def desk(cluster: Cluster) -> Iterator[FlagDesk]:
+    """A desk with its flag off; in the end every write of it must have kept the promises."""
+    if cluster.lane == "kind":
+        pytest.skip("the example application has no image on this lane")
+    since = cluster.audit_cursor()
+    made = FlagDesk(cluster, cluster.namespace("flag"), "desk")
+    yield made
+    watcher = Watcher(made.namespace, f"{made.name}-canary", operator_user())
+    broken = watcher.read(cluster.audit_events(since)).broken
+    made.close()
+    assert not broken, "\n".join(broken)
 
 
 def operator_user() -> str:
