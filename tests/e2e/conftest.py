@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from testbed.flagdesk import FlagDesk, flag_config
+from testbed.flagdesk import FLAG, FlagDesk, flag_config
 from testbed.invariants import Watcher
 from testbed.shop import Shop
 from testbed.sole_operator import SoleOperator
@@ -75,7 +75,7 @@ def desk(cluster: Cluster) -> Iterator[FlagDesk]:
     since = cluster.audit_cursor()
     made = FlagDesk(cluster, cluster.namespace("flag"), "desk")
     yield made
-    watcher = Watcher(made.namespace, f"{made.name}-canary", operator_user())
+    watcher = Watcher(made.namespace, f"{made.name}-canary", operator_user(), flag=FLAG)
     broken = watcher.read(cluster.audit_events(since)).broken
     made.close()
     assert not broken, "\n".join(broken)

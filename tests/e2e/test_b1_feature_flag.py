@@ -42,7 +42,9 @@ def release(desk: FlagDesk, **spec: object) -> None:
     desk.release("v2", **({"stages": STAGES, "metrics": [ERRORS]} | spec))
 
 
-def test_the_ready_made_policy_takes_a_feature_from_preview_to_everybody(flag_operator: Operator, desk: FlagDesk) -> None:
+def test_the_ready_made_policy_takes_a_feature_from_preview_to_everybody(
+    flag_operator: Operator, desk: FlagDesk
+) -> None:
     desk.pace = PACE
     desk.begin()
     load = desk.start_load(rps=MANY, duration=300)
@@ -114,9 +116,9 @@ def test_a_person_who_edits_the_flag_is_noticed_named_and_in_the_end_decides(
             "patch", "configmap", desk.flags, "-n", desk.namespace, "--type=merge", "-p", edit, identity=mira
         )
         assert done.returncode == 0, done.stderr
-        desk.until(f"edit {edits} is counted", lambda s, n=edits: s.get("contested", {}).get("total", 0) >= n, timeout=5)
+        desk.until(f"edit {edits} is counted", lambda s, n=edits: (s.get("contested") or {}).get("total", 0) >= n, 20)
         if edits < 3:
-            desk.until_weight(10, timeout=5)
+            desk.until_weight(10, timeout=20)
     desk.until_condition("TrafficContested", "True")
     assert any("kubectl-patch changed the canary weight to 50 %" in e["message"] for e in desk.told("TrafficReverted"))
     status = desk.until_phase("RolledBack", timeout=30)

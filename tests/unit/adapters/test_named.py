@@ -66,7 +66,9 @@ async def server() -> AsyncIterator[tuple[Server, NamedObjects]]:
 
 async def follow(watch: NamedObjects) -> tuple[list[tuple[str, Any]], str]:
     shown: list[tuple[str, Any]] = []
-    problem = await watch.follow("ConfigMap", "shop", "flags", lambda _, event, body: shown.append((event, body.get("data"))))
+    problem = await watch.follow(
+        "ConfigMap", "shop", "flags", lambda _, event, body: shown.append((event, body.get("data")))
+    )
     return shown, problem.message if problem is not None else ""
 
 

@@ -29,9 +29,15 @@ def _on(*weights: float) -> list[dict[str, Any]]:
     return [stage(f"s{place}", weight) for place, weight in enumerate(weights)]
 
 
-# fmt: off - a table is read by its rows
 FEATURE_FLAGS = [
-    WrongFlag("a flag and a route", "traffic.gatewayAPI", GOOD["traffic"]["gatewayAPI"], ABSENT, "spec.traffic.gatewayAPI", "exactly one traffic"),
+    WrongFlag(
+        "a flag and a route",
+        "traffic.gatewayAPI",
+        GOOD["traffic"]["gatewayAPI"],
+        ABSENT,
+        "spec.traffic.gatewayAPI",
+        "exactly one traffic",
+    ),
     WrongFlag("a flag without a ConfigMap", f"{ON}.configMap", ABSENT, "flags", f"{AT}.configMap", "equired"),
     WrongFlag("a flag without a key", f"{ON}.key", ABSENT, "A", f"{AT}.key", "equired"),
     WrongFlag("a flag nobody shows", f"{ON}.metric", ABSENT, "up", f"{AT}.metric", "equired"),
@@ -39,7 +45,10 @@ FEATURE_FLAGS = [
     WrongFlag("a key with a way out", f"{ON}.key", "../a", "..a", f"{AT}.key", "match"),
     WrongFlag("a ConfigMap with a slash", f"{ON}.configMap", "a/b", "a-b", f"{AT}.configMap", "match"),
     WrongFlag("an empty gauge", f"{ON}.metric", "", "up", f"{AT}.metric"),
-    WrongFlag("a weight between the rungs", "stages", _on(1, 25, 100), _on(1, 10, 100), "spec.stages", "10, 50 and 100"),
-    WrongFlag("a weight just off a rung", "stages", _on(1, 50.001, 100), _on(0, 50, 100), "spec.stages", "10, 50 and 100"),
+    WrongFlag(
+        "a weight between the rungs", "stages", _on(1, 25, 100), _on(1, 10, 100), "spec.stages", "10, 50 and 100"
+    ),
+    WrongFlag(
+        "a weight just off a rung", "stages", _on(1, 50.001, 100), _on(0, 50, 100), "spec.stages", "10, 50 and 100"
+    ),
 ]
-# fmt: on

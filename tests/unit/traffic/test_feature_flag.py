@@ -91,7 +91,9 @@ async def test_a_persons_edit_at_the_moment_of_a_raise_is_a_conflict_and_stands(
     assert flags(api)["data"][KEY] == "0"
 
 
-@pytest.mark.parametrize("spoil", [lambda b: b["data"].pop(KEY), lambda b: b.pop("data"), lambda b: b["data"].update({KEY: "on"})])
+@pytest.mark.parametrize(
+    "spoil", [lambda b: b["data"].pop(KEY), lambda b: b.pop("data"), lambda b: b["data"].update({KEY: "on"})]
+)
 async def test_off_is_written_whatever_became_of_the_key_and_a_raise_is_not(
     api: FakeAPI, flag_provider: FeatureFlagProvider, spoil: Callable[[Body], object]
 ) -> None:
