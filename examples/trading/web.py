@@ -56,7 +56,8 @@ class Site:
         self._faults = faults
         self._feature = feature
         self._line = Line(version, faults, pace)
-        self._lines, self.registry = (self._line,), self._line.instruments.registry
+        self._lines: tuple[Line, ...] = (self._line,)
+        self.registry = self._line.instruments.registry
         self._users = itertools.count()
         if feature is not None:
             self._without = Line(f"{version}-off", Faults(), pace)

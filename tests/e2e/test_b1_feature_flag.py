@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from e2e.trials import policy, written
 from sparkrelease.api.flags import LADDER
 from testbed.cluster import User
@@ -42,6 +44,7 @@ def release(desk: FlagDesk, **spec: object) -> None:
     desk.release("v2", **({"stages": STAGES, "metrics": [ERRORS]} | spec))
 
 
+@pytest.mark.timeout(400)
 def test_the_ready_made_policy_takes_a_feature_from_preview_to_everybody(
     flag_operator: Operator, desk: FlagDesk
 ) -> None:

@@ -130,7 +130,7 @@ def flag(value: str, user: str = OPERATOR) -> AuditEvent:
     ("events", "words"),
     [
         ([flag("0.5")], "rose to 50.0 before status"),
-        ([release(1), flag("preview"), flag("0.1")], "rose to 10 before status"),
+        ([release(1), flag("preview"), flag("0.1")], "rose to 10.0 before status"),
         ([release(30), flag("0.3")], "no rung"),
         ([release(10, rollback={"run": RUN}), flag("0.1")], "which was rolled back"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -67,8 +67,7 @@ class WriteNote:
 def read_flag(body: Object) -> FlagObject:
     """Takes from a body what this provider looks at; total, whatever the body holds."""
     metadata = _mapping(body.get("metadata"))
-    annotations, data = metadata.get("annotations"), body.get("data")
-    fields = metadata.get("managedFields")
+    annotations, data, fields = metadata.get("annotations"), body.get("data"), metadata.get("managedFields")
     return FlagObject(
         place=(str(metadata.get("namespace") or ""), str(metadata.get("name") or "")),
         uid=str(metadata.get("uid") or ""),
@@ -77,7 +76,7 @@ def read_flag(body: Object) -> FlagObject:
         annotations=_texts(annotations) if isinstance(annotations, Mapping) else None,
         data=_texts(data) if isinstance(data, Mapping) else None,
         immutable=body.get("immutable") is True,
-        fields=tuple(_mapping(item) for item in fields) if _is_list(fields) else (),
+        fields=tuple(_mapping(item) for item in fields) if isinstance(fields, list) else (),
     )
 
 
@@ -145,7 +144,3 @@ def _mapping(value: object) -> Object:
 
 def _texts(value: object) -> Mapping[str, str]:
     return {str(name): text for name, text in _mapping(value).items() if isinstance(text, str)}
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
