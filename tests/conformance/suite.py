@@ -376,6 +376,7 @@ async def _prepare(harness: ProviderHarness, provider: Provider) -> None:
 async def _accepted(harness: ProviderHarness, provider: Provider) -> None:
     """Waits until the gateway took the route as it is, where the provider can tell."""
     if provider.capabilities().acceptance is Acceptance.NONE:
+        await _refreshed(harness, provider)
         return
 
     deadline = time.monotonic() + ACCEPTED_WITHIN

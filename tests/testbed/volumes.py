@@ -31,6 +31,7 @@ class ConfigMapVolumes:
         self._mounted: dict[_Map, list[Path]] = {}
         self._versions: dict[_Map, str] = {}
         self._thread: threading.Thread | None = None
+        self._writing = threading.Lock()
 
     def mounts(self, pod: KubeObject, container: Mapping[str, Any]) -> Mapping[str, Path]:
         """By mountPath, the folder that stands for it; what is in the ConfigMap now is there when this returns."""
@@ -46,9 +47,10 @@ class ConfigMapVolumes:
         return found
 
     def _keep(self, place: _Map, folder: Path) -> None:
-        self._mounted.setdefault(place, []).append(folder)
-        self._versions.pop(place, None)
-        self._look(place)
+        with self._writing:
+            self._mounted.setdefault(place, []).append(folder)
+            self._versions.pop(place, None)
+            self._look(place)
         if self._thread is None:
             self._thread = threading.Thread(target=self._look_again, daemon=True)
             self._thread.start()
@@ -57,7 +59,8 @@ class ConfigMapVolumes:
         while True:
             time.sleep(PERIOD)
             for place in list(self._mounted):
-                self._look(place)
+                with self._writing:
+                    self._look(place)
 
     def _look(self, place: _Map) -> None:
         """Writes the files anew where the ConfigMap changed. One that is gone leaves them, as a kubelet does."""
