@@ -27,7 +27,7 @@ PATIENT = {"duration": "170s", "renew": "2s", "deadline": "160s"}
 @pytest.fixture
 def local(cluster: Cluster) -> LocalCluster:
     if not isinstance(cluster, LocalCluster):
-        pytest.skip("only the local lane has a store that can be put back")
+        pytest.skip("a kubelet that goes on over a store put back ends pods of other tests: the local lane has none")
     return cluster
 
 

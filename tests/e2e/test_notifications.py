@@ -8,7 +8,8 @@ import hmac
 import json
 import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,28 +18,25 @@ from testbed.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from testbed.cluster import Cluster
     from testbed.shop import Shop
     from testbed.sole_operator import SoleOperator
 
 KEY = "the-key-of-the-webhook"
 
 
-class Receiver(ThreadingHTTPServer):
+class Receiver(ThreadingTCPServer):
     """Takes messages; or takes connections and never answers, when it hangs."""
 
     daemon_threads = True
 
-    def __init__(self, *, hangs: bool) -> None:
-        super().__init__(("127.0.0.1", 0), _Take)
+    def __init__(self, address: str, *, hangs: bool) -> None:
+        super().__init__((address, 0), _Take)
+        self.url = f"http://{address}:{self.server_address[1]}/hook"
         self.closing = threading.Event()
         self.hangs = hangs
         self.taken: list[tuple[dict[str, str], bytes]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/hook"
 
     def bodies(self, release: str) -> list[Any]:
         """The messages about a release, in the order in which they came."""
@@ -63,8 +61,8 @@ class _Take(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def receiving(*, hangs: bool = False) -> Iterator[Receiver]:
-    receiver = Receiver(hangs=hangs)
+def receiving(address: str, *, hangs: bool = False) -> Iterator[Receiver]:
+    receiver = Receiver(address, hangs=hangs)
     thread = threading.Thread(target=receiver.serve_forever, daemon=True)
     thread.start()
     try:
@@ -76,28 +74,31 @@ def receiving(*, hangs: bool = False) -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def receiver(pytestconfig: pytest.Config) -> Iterator[Receiver]:
-    if pytestconfig.option.lane != "local":
-        pytest.skip("it listens on this machine, where only an operator of the local lane reaches it")
-    with receiving() as one:
+def receiver(cluster: Cluster) -> Iterator[Receiver]:
+    with receiving(cluster.host_address) as one:
         yield one
 
 
 @pytest.fixture
-def stuck() -> Iterator[Receiver]:
-    with receiving(hangs=True) as one:
+def stuck(cluster: Cluster) -> Iterator[Receiver]:
+    with receiving(cluster.host_address, hangs=True) as one:
         yield one
 
 
-def test_a_rollback_is_told_once_with_true_figures_and_a_hanging_target_does_not_slow_it(
-    operators: SoleOperator, shop: Shop, receiver: Receiver, stuck: Receiver, tmp_path: Path
-) -> None:
-    (tmp_path / "key").write_text(KEY)
+@pytest.fixture
+def telling(operators: SoleOperator, cluster: Cluster, receiver: Receiver, stuck: Receiver) -> SoleOperator:
+    """An operator that knows both targets, and the key of the one that answers."""
     targets = {
-        "ops": {"kind": "webhook", "url": receiver.url, "secretFile": str(tmp_path / "key")},
+        "ops": {"kind": "webhook", "url": receiver.url, "secretFile": f"{cluster.operator_files}/webhook-key"},
         "stuck": {"kind": "webhook", "url": stuck.url, "timeout": "10m"},
     }
-    operators.run(notifications=targets, clusterName="lab")
+    operators.run(files={"webhook-key": KEY}, notifications=targets, clusterName="lab")
+    return operators
+
+
+def test_a_rollback_is_told_once_with_true_figures_and_a_hanging_target_does_not_slow_it(
+    telling: SoleOperator, shop: Shop, receiver: Receiver, stuck: Receiver
+) -> None:
     shop.open()
     shop.start_load(rps=100)
     told = [{"target": "ops", "on": ["rollback"]}, {"target": "stuck", "on": ["start", "rollback"]}]
@@ -124,7 +125,7 @@ def test_a_rollback_is_told_once_with_true_figures_and_a_hanging_target_does_not
     assert headers["webhook-signature"] == f"v1,{signature}"
 
     assert status["untold"] == [status["run"]["id"]], "the target that hangs was not told yet"
-    operators.crash()
+    telling.crash()
     wait_for("said again after the crash", lambda: len(receiver.bodies(shop.namespace)) > 1, timeout=30)
     again = receiver.bodies(shop.namespace)[1]
     assert (again["id"], again["data"]["customData"]["again"]) == (event["id"], True)

@@ -47,8 +47,6 @@ MOVES = {"slow": "SteppedBack", "stale": "Notified", "unsure": "SteppedBack"}
 @pytest.fixture(scope="module")
 def trials(cluster: Cluster, operators: SoleOperator) -> Iterator[Trials]:
     """All cases, begun. In the end every write to them must have kept the promises."""
-    if cluster.lane == "kind":
-        pytest.skip("the example application has no image on this lane")
     operators.run(servers=patient(cluster))
     begun = Trials(cluster, [*BROKEN, *HEALTHY])
     since = cluster.audit_cursor()

@@ -28,8 +28,8 @@ HISTORY = 35
 """Scrapes of stable before the releases begin: a baseline is made of at least five windows."""
 
 LONG = "20m"
-LOAD = 400.0
-"""Seconds of traffic: longer than everything here takes."""
+LOAD = 800.0
+"""Seconds of traffic: longer than everything here takes, on whichever lane."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Desk(Shop):
     def deploy(
         self, side: str, version: str, *, replicas: int = 1, wait: bool = True, error: float = 0.0, latency: str = "0s"
     ) -> App:
-        deployed = App(self.namespace, f"{self.name}-{side}", f"testbed/trading:{version}", 1)
+        deployed = App(self.namespace, f"{self.name}-{side}", self.cluster.app_image(version, "trading"), 1)
         self.cluster.apply(app.deployment(deployed, env={"PACE": f"{self.pace:g}"}))
         self.cluster.apply(app.service(deployed))
         if wait:
@@ -101,9 +101,7 @@ class Trials:
         for name, factor in FACTORS.items():
             self.cluster.apply(policy(name, factor))
         with ThreadPoolExecutor(max_workers=8) as workers:
-            for _ in workers.map(self._deploy, self.cases.values()):
-                pass
-            for _ in workers.map(self._serve, self.cases.values()):
+            for _ in workers.map(self._open, self.cases.values()):
                 pass
             wait_for("a past for every baseline", self._have_past, timeout=90, every=1)
             for _ in workers.map(self._release, self.cases.values()):
@@ -123,15 +121,13 @@ class Trials:
         watchers = [Watcher(desk.namespace, f"{desk.name}-canary", operator_user()) for desk in self.desks.values()]
         return [sentence for watcher in watchers for sentence in watcher.read(events).broken]
 
-    def _deploy(self, case: Case) -> None:
+    def _open(self, case: Case) -> None:
+        """Each worker waits for its own pods: forty that start at once would all be late."""
         desk = self.desks[case.name] = Desk(self.cluster, self.cluster.namespace("trial"), "desk")
         desk.pace = FACTORS[case.policy]
         desk.deploy("stable", "v1", wait=False)
         desk.deploy("canary", "v2", wait=False)
         desk.apply_route()
-
-    def _serve(self, case: Case) -> None:
-        desk = self.desks[case.name]
         desk.wait_rolled_out("stable")
         desk.wait_rolled_out("canary")
         desk.wait_serving()

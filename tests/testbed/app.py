@@ -61,6 +61,7 @@ def deployment(
         "args": ["serve"],
         "env": variables,
         "ports": [{"name": PORT_NAME, "containerPort": PORT}],
+        "resources": {"requests": {"cpu": "10m"}},  # who asks for nothing gets next to nothing of a busy node
         "readinessProbe": {
             "httpGet": {"path": "/readyz", "port": PORT_NAME},
             "periodSeconds": 1,

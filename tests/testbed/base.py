@@ -14,7 +14,7 @@ from typing import Any
 from testbed import app, objects, parts, product
 from testbed.app import App
 from testbed.binaries import binary
-from testbed.cluster import ADMIN, Identity
+from testbed.cluster import ADMIN, Identity, Program
 from testbed.kubeapi import ApiError, KubeApi, KubeObject, Patch
 from testbed.waiting import wait_for
 
@@ -30,7 +30,7 @@ class ClusterBase:
     def kubeconfig(self, identity: Identity = ADMIN) -> Path:
         raise NotImplementedError
 
-    def app_image(self, version: str) -> str:
+    def app_image(self, version: str, program: Program = "app") -> str:
         raise NotImplementedError
 
     def pod_url(self, pod: KubeObject) -> str:

@@ -124,6 +124,10 @@ Fault = Literal["slow", "empty", "nan", "error", "html", "reset", "warning"]
 page, hang up, or warn that its answer may be partial."""
 
 
+Program = Literal["app", "trading"]
+"""What runs in pods: the test application, or the example of a trading desk."""
+
+
 class PrometheusProxy(Protocol):
     """Stands before the cluster's Prometheus, counts queries and spoils answers on demand."""
 
@@ -164,6 +168,10 @@ class Cluster(Protocol):
     @property
     def gateway_parent_ref(self) -> KubeObject:
         """Element of a route's `parentRefs` that attaches it to the gateway."""
+
+    @property
+    def host_address(self) -> str:
+        """The test process's own address as the operator and pods see it: what listens there is reached by them."""
 
     @property
     def prometheus_url(self) -> str:
@@ -232,8 +240,8 @@ class Cluster(Protocol):
 
     # ---------------------------------------------------------------- the application
 
-    def app_image(self, version: str) -> str:
-        """Image of the test application that answers with `version` (v1, v2, ...), each with its own imageID."""
+    def app_image(self, version: str, program: Program = "app") -> str:
+        """Image of a program that answers with `version` (v1, v2, ...), each with its own imageID."""
 
     def deploy_app(
         self,
@@ -303,6 +311,10 @@ class Cluster(Protocol):
 
     # ---------------------------------------------------------------- the operator, and what it did
 
+    @property
+    def operator_files(self) -> str:
+        """Folder in which an operator finds the files it was started with: for paths in its configuration."""
+
     def start_operator(
         self,
         config: Mapping[str, Any],
@@ -310,8 +322,12 @@ class Cluster(Protocol):
         replicas: int = 1,
         args: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> Operator:
-        """Starts the operator with this configuration file, under its own ServiceAccount from `manifests/`."""
+        """Starts the operator with this configuration file, under its own ServiceAccount from `manifests/`.
+
+        It finds `files` (texts by name) in `operator_files`.
+        """
 
     def audit_cursor(self) -> int:
         """The audit log's end, now."""

@@ -13,10 +13,12 @@ from testbed.kubeapi import ApiError, KubeApi
 KINDS = (
     ("sparkrelease.dev/v1alpha1", "SparkRelease"),
     ("sparkrelease.dev/v1alpha1", "ReleasePolicy"),
+    ("sparkrelease.dev/v1alpha1", "ReleaseApproval"),
     ("gateway.networking.k8s.io/v1", "HTTPRoute"),
     ("gateway.networking.k8s.io/v1", "GRPCRoute"),
     ("gateway.networking.k8s.io/v1", "Gateway"),
     ("apps/v1", "Deployment"),
+    ("batch/v1", "Job"),
     ("v1", "Pod"),
     ("v1", "Service"),
     ("discovery.k8s.io/v1", "EndpointSlice"),

@@ -16,9 +16,9 @@ import yaml
 from testbed import app, binaries, diagnostics, load, objects, parts, paths, product
 from testbed.audit import AuditEvent
 from testbed.base import ClusterBase
-from testbed.cluster import ADMIN, Identity, ServiceAccount
+from testbed.cluster import ADMIN, Identity, Program, ServiceAccount
 from testbed.kindlane import monitoring, operators, switchable
-from testbed.kindlane.host import Host, require
+from testbed.kindlane.host import Host, address_towards, require
 from testbed.kindlane.images import Images
 from testbed.kindlane.node import Node, kind_config
 from testbed.kindlane.operators import OperatorPod, OperatorPods
@@ -47,6 +47,7 @@ class KindCluster(ClusterBase):
 
     lane = "kind"
     prometheus_url = f"http://prometheus.{objects.MONITORING_NAMESPACE}.svc:9090"
+    operator_files = operators.CONFIG_FOLDER
 
     def __init__(self) -> None:
         require()
@@ -120,6 +121,10 @@ class KindCluster(ClusterBase):
         return f"http://{self._address}:{monitoring.PROMETHEUS_PORT}"
 
     @cached_property
+    def host_address(self) -> str:
+        return address_towards(self._address)
+
+    @cached_property
     def prometheus(self) -> PodOutage:
         return PodOutage(self._workload(objects.MONITORING_NAMESPACE, "prometheus"), self._wait_prometheus)
 
@@ -173,8 +178,8 @@ class KindCluster(ClusterBase):
 
     # ---------------------------------------------------------------- the application
 
-    def app_image(self, version: str) -> str:
-        return self._images.app(version)
+    def app_image(self, version: str, program: Program = "app") -> str:
+        return self._images.app(version, program)
 
     def pod_url(self, pod: KubeObject) -> str:
         return self._pod_url(pod["metadata"]["namespace"], pod["metadata"]["name"], app.PORT)
@@ -248,10 +253,10 @@ class KindCluster(ClusterBase):
 
     # ---------------------------------------------------------------- the operator, and what it did
 
-    @cached_property
+    @property
     def operator_image(self) -> str:
         """The operator's image, built from this work tree."""
-        return self._images.operator()
+        return self._images.operator
 
     def start_operator(
         self,
@@ -260,6 +265,7 @@ class KindCluster(ClusterBase):
         replicas: int = 1,
         args: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> OperatorPods:
         number = next(self._numbers)
         names = [f"operator-{number}-{index}" for index in range(replicas)]
@@ -267,7 +273,7 @@ class KindCluster(ClusterBase):
         namespace = shipped["metadata"]["namespace"]
         for name in names:
             meta = {"name": name, "namespace": namespace, "labels": operators.MARK}
-            data = {"config.yaml": yaml.safe_dump(dict(config))}
+            data = {"config.yaml": yaml.safe_dump(dict(config)), **(files or {})}
             self.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data})
             self.apply(operators.deployment(shipped, name, self.operator_image, args=args, env=env or {}))
         instances = []

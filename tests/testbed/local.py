@@ -15,7 +15,7 @@ import yaml
 from testbed import addresses, app, diagnostics, kubelet, load, operators, paths, product, snapshot
 from testbed.audit import AuditEvent
 from testbed.base import ClusterBase
-from testbed.cluster import ADMIN, Identity, ServiceAccount
+from testbed.cluster import ADMIN, Identity, Program, ServiceAccount
 from testbed.controlplane import ControlPlane
 from testbed.exporter import LocalExporter
 from testbed.gateway import Gateway
@@ -45,6 +45,7 @@ class LocalCluster(ClusterBase):
 
     lane = "local"
     gateway_url = Gateway.url
+    host_address = "127.0.0.1"
     prometheus_url = Prometheus.url
     prometheus_local_url = Prometheus.url
 
@@ -189,8 +190,8 @@ class LocalCluster(ClusterBase):
 
     # ---------------------------------------------------------------- the application
 
-    def app_image(self, version: str) -> str:
-        return f"testbed/app:{version}"
+    def app_image(self, version: str, program: Program = "app") -> str:
+        return f"testbed/{program}:{version}"
 
     def pod_url(self, pod: KubeObject) -> str:
         return f"http://{pod['status']['podIP']}:{app.PORT}"
@@ -237,6 +238,10 @@ class LocalCluster(ClusterBase):
 
     # ---------------------------------------------------------------- the operator, and what it did
 
+    @property
+    def operator_files(self) -> str:
+        return str(self.folder / "operator-files")
+
     def start_operator(
         self,
         config: Mapping[str, Any],
@@ -244,7 +249,12 @@ class LocalCluster(ClusterBase):
         replicas: int = 1,
         args: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> OperatorProcesses:
+        beside = Path(self.operator_files)
+        beside.mkdir(exist_ok=True)
+        for name, text in (files or {}).items():
+            (beside / name).write_text(text)
         account = product.operator_account(self.product_objects)
         number = next(self._numbers)
         file = self.folder / f"operator-{number}.yaml"

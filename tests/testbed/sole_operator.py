@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from testbed.cluster import Cluster, Operator
@@ -17,13 +18,14 @@ class SoleOperator:
         self._wanted: object = None
         self._running: Operator | None = None
 
-    def run(self, replicas: int = 1, **changes: object) -> Operator:
-        """The running operator if it is whole and has this configuration, else a new one."""
+    def run(self, replicas: int = 1, *, files: Mapping[str, str] | None = None, **changes: object) -> Operator:
+        """The running operator if it is whole and has this configuration and these files, else a new one."""
         config = operator_config(self._cluster, **changes)
-        if self._running is None or self._wanted != (replicas, config) or not self._running.running:
+        wanted = (replicas, config, files)
+        if self._running is None or self._wanted != wanted or not self._running.running:
             self.stop()
-            self._running = self._cluster.start_operator(config, replicas=replicas)
-            self._wanted = (replicas, config)
+            self._running = self._cluster.start_operator(config, replicas=replicas, files=files)
+            self._wanted = wanted
         return self._running
 
     def crash(self) -> None:

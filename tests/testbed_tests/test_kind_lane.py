@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 from testbed import objects
 from testbed.gateway import LATENCY_EDGES_MS
 from testbed.kindlane import host, monitoring, operators
-from testbed.kindlane.host import Host, KindError
+from testbed.kindlane.host import Host, KindError, address_towards
 from testbed.kindlane.images import LOCAL, PUBLIC, Images
 from testbed.kindlane.node import kind_config
 from testbed.paths import PROJECT
@@ -22,6 +23,17 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.delenv(host.LAB, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     return Host(tmp_path)
+
+
+@pytest.fixture
+def recorder(machine: Host) -> Path:
+    """The same with a docker and a kind that do nothing and write down what they were asked."""
+    asked = machine.folder / "asked"
+    for name in ("docker", "kind"):
+        program = machine.folder / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >>{asked}\n')
+        program.chmod(0o755)
+    return asked
 
 
 def test_without_docker_it_says_in_one_sentence_what_is_needed(machine: Host) -> None:
@@ -54,6 +66,7 @@ def test_the_cluster_is_the_projects_with_an_audit_log(monkeypatch: pytest.Monke
     arguments = {one["name"]: one["value"] for one in plane["apiServer"]["extraArgs"]}
     (mount,) = config["nodes"][0]["extraMounts"]
     assert arguments["audit-policy-file"] == mount["containerPath"]
+    assert int(arguments["audit-log-maxsize"]) >= 10_000, "megabytes: a log that is rotated loses what a test reads"
     assert yaml.safe_load(Path(mount["hostPath"]).read_text())["kind"] == "Policy"
 
 
@@ -66,6 +79,31 @@ def test_every_image_can_be_replaced(machine: Host, monkeypatch: pytest.MonkeyPa
         assert images.name(part) == f"mirror.example/{part}:1"
     monkeypatch.setenv("SPARKRELEASE_IMAGE_APP", "mirror.example/app")
     assert images.app("v7") == "mirror.example/app:v7"
+
+
+def test_the_example_is_built_on_the_operators_image_once_however_many_ask(
+    machine: Host, recorder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARKRELEASE_IMAGE", "mirror.example/operator:1")
+    images = Images(machine)
+    with ThreadPoolExecutor(4) as threads:
+        named = set(threads.map(lambda _: images.app("v1", "trading"), range(8)))
+    assert named == {"testbed/trading:v1"}
+    wanted = [f"testbed/trading:v{number}" for number in (1, 2, 3)]
+    asked = recorder.read_text().splitlines()
+    assert [line.split()[4] for line in asked if line.startswith("docker build")] == wanted
+    assert asked[-1].startswith(f"kind load docker-image {' '.join(wanted)} --name")
+    folder = machine.folder / "trading" / "v2"
+    dockerfile = (folder / "Dockerfile").read_text()
+    assert dockerfile.startswith("FROM mirror.example/operator:1\n")
+    assert "ENV VERSION=v2\n" in dockerfile
+    assert {path.name for path in (folder / "trading").iterdir()} == {
+        path.name for path in (PROJECT / "examples" / "trading").glob("*.py")
+    }
+
+
+def test_this_machine_is_known_by_its_address_on_the_way_to_the_node() -> None:
+    assert address_towards("127.0.0.1") == "127.0.0.1"
 
 
 def test_the_manifests_name_parts_where_images_go_in(machine: Host) -> None:
@@ -101,5 +139,7 @@ def test_an_instance_is_the_shipped_deployment_but_for_name_image_and_configurat
     variables = {one["name"]: one.get("value") for one in mine["env"]}
     assert variables["POD_NAME"] == "operator-1-0"
     assert variables["X"] == "1"
+    (mount,) = (one for one in mine["volumeMounts"] if one["name"] == "config")
+    assert mount["mountPath"] == operators.CONFIG_FOLDER
     assert wish["spec"]["selector"]["matchLabels"].items() <= wish["spec"]["template"]["metadata"]["labels"].items()
     assert shipped["metadata"]["name"] == "sparkrelease-operator"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -121,6 +122,13 @@ class Host:
             said = (done.stdout + done.stderr).decode(errors="replace")[-3000:]
             raise KindError(f"{' '.join(command)}: exit {done.returncode}\n{said}")
         return done
+
+
+def address_towards(other: str) -> str:
+    """This machine's address on the network on which it reaches another one; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((other, 9))
+        return str(probe.getsockname()[0])
 
 
 def require() -> None:

@@ -30,6 +30,7 @@ def kind_config() -> KubeObject:
         "runtime-config": "",  # kind's own; a patch replaces the whole list
         "audit-policy-file": _POLICY,
         "audit-log-path": _LOG,
+        "audit-log-maxsize": "100000",  # megabytes: a file that is rotated away would take what a test waits for along
     }
     volumes = [
         {"name": "audit-policy", "hostPath": _POLICY, "mountPath": _POLICY, "readOnly": True, "pathType": "File"},

@@ -16,6 +16,9 @@ LABEL = "app.kubernetes.io/name"
 MARK = {"testbed": "operator"}
 """Label of what a run leaves behind when it is killed."""
 
+CONFIG_FOLDER = "/etc/sparkrelease"
+"""Where the Deployment of `manifests/` mounts the ConfigMap with the configuration, and what else is in it."""
+
 
 @dataclass
 class OperatorPod:
