@@ -70,7 +70,7 @@ class FlagDesk(Shop):
 
     def roll_out(self, version: str) -> None:
         """Applies the Deployment; a rollout when it is there already."""
-        deployed = App(self.namespace, self.name, f"testbed/trading:{version}", self.replicas)
+        deployed = App(self.namespace, self.name, self.cluster.app_image(version, "trading"), self.replicas)
         sides = f"{self.name}-stable {self.name}-canary"
         env = {"PACE": f"{self.pace:g}", "FLAG": FLAG, "FLAG_FILE": f"{_MOUNTED}/{FLAG}", "SIDES": sides}
         body = app.deployment(deployed, env=env)

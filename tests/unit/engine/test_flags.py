@@ -86,3 +86,21 @@ async def test_a_watch_that_ended_is_begun_again_and_one_that_is_refused_is_read
     rig.named.end.set()
     await rig.until(lambda: rig.named.begun >= 3)
     await rig.engine.flags.stop()
+
+
+async def test_an_operator_that_takes_over_goes_on_with_the_flag_as_it_stands() -> None:
+    rig = Rig()
+    key = begin(rig)
+    await rig.start()
+    await rig.until(lambda: rig.route("flags").weight == 10)
+    show(rig, key, 0.1)
+    await rig.seconds(1)
+    await rig.restart()
+    mark = rig.route("flags").mark
+    assert mark is not None
+    assert mark.epoch == rig.epoch
+    for _ in range(30):
+        show(rig, key, rig.route("flags").weight / 100)
+        await rig.seconds(1)
+    assert rig.status(key).phase is Phase.SUCCEEDED
+    assert [call.detail for call in rig.cluster.writes("route")][:2] == [10, 50]
