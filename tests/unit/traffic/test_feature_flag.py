@@ -220,3 +220,15 @@ async def test_preflight_knows_a_flag_in_another_living_releases_hands(
         api.put("sparkreleases", {"metadata": {"name": "other"}})
     found = [finding.problem.reason for finding in await flag_provider.preflight(TARGET)]
     assert found == ([Reason.ROUTE_CONFLICT] if alive else [])
+
+
+async def test_preflight_warns_of_a_gitops_tool_that_would_set_the_flag_back(
+    api: FakeAPI, flag_provider: FeatureFlagProvider
+) -> None:
+    body = config_map()
+    body["metadata"]["annotations"] = {"argocd.argoproj.io/tracking-id": "shop:/ConfigMap:trading/flags"}
+    api.put("configmaps", body)
+    (finding,) = await flag_provider.preflight(TARGET)
+    assert not finding.fatal
+    assert finding.problem.reason is Reason.IGNORE_RULE_MISSING
+    assert f"jqPathExpressions ['.data[\"{KEY}\"]']" in finding.problem.message

@@ -5,12 +5,13 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from sparkrelease.adapters.traffic.feature_flag.door import FlagDoor
-from sparkrelease.adapters.traffic.feature_flag.flag import FlagObject, label_of, value_problem
+from sparkrelease.adapters.traffic.feature_flag.flag import KIND, FlagObject, flag_of, label_of, value_problem
 from sparkrelease.adapters.traffic.feature_flag.writes import Patch, decide_write
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.spec import ServiceRef
 from sparkrelease.decide.facts import Finding, Problem, RouteMark
 from sparkrelease.decide.plan import SetWeight
+from sparkrelease.ports.gitops import missing_ignore_rule
 from sparkrelease.ports.marks import RELEASE, epoch_of
 from sparkrelease.ports.traffic import Target
 
@@ -38,7 +39,8 @@ class Preflight:
         found = await self._claimed(target, seen)
         for ref in (target.traffic.stable, target.traffic.canary):
             found += await self._service(target, ref)
-        return tuple(found if found else await self._permission(target, seen))
+        found = found if found else await self._permission(target, seen)
+        return (*found, *_gitops(target, seen))
 
     async def _claimed(self, target: Target, seen: FlagObject) -> list[Finding]:
         """The marks of a run are on the ConfigMap as a whole: it serves one release at a time."""
@@ -75,6 +77,15 @@ class Preflight:
                 f"(manifests/namespaced/feature-flag): {words}"
             )
         return [_fatal("permission", Reason.ROUTE_WRITE_FAILED, text)]
+
+
+def _gitops(target: Target, seen: FlagObject) -> list[Finding]:
+    """A tool that sets the flag back to what Git says would end every run."""
+    key = flag_of(target).key
+    managers = {str(entry.get("manager")) for entry in seen.fields}
+    marks = {**seen.labels, **(seen.annotations or {})}
+    problem = missing_ignore_rule(label_of(target), KIND, managers, marks, jq=f'.data["{key}"]', pointer=f"/data/{key}")
+    return [Finding("gitops", False, problem)] if problem is not None else []
 
 
 def _fatal(check: str, reason: Reason, message: str) -> Finding:
