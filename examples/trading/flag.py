@@ -10,6 +10,7 @@ PREVIEW_SHARE = 0.01
 """What preview counts as: the team's own users, about one in a hundred."""
 
 _BYTES = 6
+_PLACES = float(1 << (8 * _BYTES))
 
 
 class Flag:
@@ -39,7 +40,7 @@ class Flag:
     def serves(self, user: str) -> bool:
         """Whether a user gets the feature: always the same ones, and more of them with every step up."""
         digest = blake2b(user.encode(), digest_size=_BYTES).digest()
-        return int.from_bytes(digest, "big") / 256**_BYTES < self.share
+        return int.from_bytes(digest, "big") / _PLACES < self.share
 
     def _read(self) -> str:
         """The text of the file, read again when it was replaced."""

@@ -98,8 +98,8 @@ def test_a_bad_feature_is_off_within_seconds_and_the_evidence_says_why(flag_oper
     assert record["seconds"] < 5
     desk.in_force("0")
     stored = checked(desk)
-    assert "burst" in stored.last("TriggerFired")["message"]
-    assert stored.kinds[-1] == "RolledBack"
+    assert stored.kinds[-2:] == ["TriggerFired", "RolledBack"]
+    assert stored.last("TriggerFired")["data"]["trigger"] == "burst"
 
 
 def test_a_person_who_edits_the_flag_is_noticed_named_and_in_the_end_decides(
