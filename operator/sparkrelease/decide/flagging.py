@@ -56,7 +56,8 @@ def flag_query(gauge: Selector, namespaces: Iterable[str]) -> str:
 def in_force(route: Route, ready: frozenset[str], seen: FlagSeen | None, since: datetime | None) -> Route:
     """The route with the gauge's word: Verified when every ready pod of canary shows the value, scraped after `since`.
 
-    Pods that are not ready serve nobody. No answer is not an answer: then it is pending, and says why.
+    Where the value was set again since, it is the time of that write that counts. Pods that are not ready serve nobody.
+    No answer is not an answer: then it is pending, and says why.
     """
     weight = route.canary_weight
     if weight is None or route.problem is not None:
@@ -64,6 +65,7 @@ def in_force(route: Route, ready: frozenset[str], seen: FlagSeen | None, since: 
     value = value_of(weight) or f"{weight / 100:g}"
     if seen is None:
         return route
+    since = max((at for at in (since, route.written_at) if at is not None), default=None)
     if seen.missing is not None:
         return _pending(route, f"nobody can say whether {value} is in force: {seen.missing.message}")
     if not ready:

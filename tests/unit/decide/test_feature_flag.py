@@ -204,6 +204,13 @@ def test_a_value_that_one_ready_pod_does_not_show_is_pending_and_says_which(
     assert says in answer.message
 
 
+def test_a_value_that_was_set_again_is_shown_anew_before_it_counts() -> None:
+    told, since = seen(a=shown(0.1), b=shown(0.1)), START - timedelta(minutes=5)
+    assert in_force(ROUTE, BOTH, told, since).verification is Verification.VERIFIED
+    again = replace(ROUTE, written_at=START)
+    assert in_force(again, BOTH, told, since).verification is Verification.PENDING
+
+
 def test_what_was_never_asked_is_not_verified() -> None:
     assert in_force(ROUTE, BOTH, None, None) == ROUTE
 
