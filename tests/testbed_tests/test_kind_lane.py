@@ -143,3 +143,12 @@ def test_an_instance_is_the_shipped_deployment_but_for_name_image_and_configurat
     assert mount["mountPath"] == operators.CONFIG_FOLDER
     assert wish["spec"]["selector"]["matchLabels"].items() <= wish["spec"]["template"]["metadata"]["labels"].items()
     assert shipped["metadata"]["name"] == "sparkrelease-operator"
+
+
+def test_envoys_own_door_leaves_the_port_of_contours_listener_free() -> None:
+    """Contour gives Envoy a listener on 127.0.0.1:9001; refused, it is offered again a thousand times a second."""
+    bootstrap = yaml.safe_load((PROJECT / "tests/testbed/kindlane/envoy-bootstrap.yaml").read_text())
+    door = bootstrap["admin"]["address"]["socket_address"]["port_value"]
+    clusters = {cluster["name"]: cluster for cluster in bootstrap["static_resources"]["clusters"]}
+    endpoint = clusters["envoy-admin"]["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+    assert door == endpoint["address"]["socket_address"]["port_value"] != 9001
