@@ -232,3 +232,13 @@ async def test_preflight_warns_of_a_gitops_tool_that_would_set_the_flag_back(
     assert not finding.fatal
     assert finding.problem.reason is Reason.IGNORE_RULE_MISSING
     assert f"jqPathExpressions ['.data[\"{KEY}\"]']" in finding.problem.message
+
+
+async def test_somebody_elses_first_annotation_is_no_conflict_about_the_flag(
+    api: FakeAPI, flag_provider: FeatureFlagProvider
+) -> None:
+    flag_provider.see("ConfigMap", "MODIFIED", api.put("configmaps", config_map()))
+    api.edit("configmaps", "flags", lambda body: body["metadata"].update(annotations={"team": "desk"}))
+    assert (await flag_provider.apply(TARGET, set_to(10), 7)).outcome is ApplyOutcome.CHANGED
+    assert flags(api)["data"][KEY] == "0.1"
+    assert flags(api)["metadata"]["annotations"]["team"] == "desk"

@@ -141,11 +141,15 @@ class FeatureFlagProvider:
         if reply.ok:
             return self._written(target, base, reply)
         if reply.guard_failed or reply.not_found:
-            return await self._refused(call, base, reply)
+            return await self._refused(call, base)
         return self._failed(target, _problem(target, reply, "written"))
 
-    async def _refused(self, call: _Call, base: FlagObject | None, refusal: Reply) -> Applied:
-        """Tells apart why a write was refused, by reading the flag again."""
+    async def _refused(self, call: _Call, base: FlagObject | None) -> Applied:
+        """Tells apart why a write was refused, by reading the flag again.
+
+        Where neither the value nor the leader changed, somebody wrote the first annotation or key of the object: that
+        is no conflict about the flag, and the write is sent once more.
+        """
         target = call.target
         reply = await self._get(call.place, call.door)
         if _unread(reply):
@@ -156,9 +160,14 @@ class FeatureFlagProvider:
             return self._unwritten(target, write)
         key = flag_of(target).key
         moved = base is None or now is None or tested(now, key) != tested(base, key)
-        if moved or refusal.status == HTTPStatus.CONFLICT:
+        if moved:
             return self._applied(target, ApplyOutcome.CONFLICT)
-        return self._failed(target, _problem(target, refusal, "written"))
+        again = await call.door.patch(call.place, write.ops)
+        if again.ok:
+            return self._written(target, now, again)
+        if again.status == HTTPStatus.CONFLICT:
+            return self._applied(target, ApplyOutcome.CONFLICT)
+        return self._failed(target, _problem(target, again, "written"))
 
     def _unwritten(self, target: Target, write: Nothing | Fence | Problem) -> Applied:
         match write:

@@ -61,8 +61,8 @@ def stamped(seen: FlagObject, epoch: int) -> tuple[Op, ...]:
 
 
 def tested(seen: FlagObject, key: str) -> tuple[object, ...]:
-    """All that a patch tests, to tell a failed test from a refusal for another reason."""
-    return (seen.uid, seen.value(key), (seen.annotations or {}).get(EPOCH), seen.annotations is None)
+    """What a write is decided on: with all of it as it was, a refusal has another reason."""
+    return (seen.uid, seen.value(key), (seen.annotations or {}).get(EPOCH))
 
 
 def _release(seen: FlagObject, target: Target, value: str) -> Write:
