@@ -13,6 +13,12 @@ _BYTES = 6
 _PLACES = float(1 << (8 * _BYTES))
 
 
+def place_of(user: str) -> float:
+    """Where a user stands between 0 and 1: served by every share that is above it."""
+    digest = blake2b(user.encode(), digest_size=_BYTES).digest()
+    return int.from_bytes(digest, "big") / _PLACES
+
+
 class Flag:
     """The value of a flag in a mounted ConfigMap. What cannot be read is off.
 
@@ -39,8 +45,7 @@ class Flag:
 
     def serves(self, user: str) -> bool:
         """Whether a user gets the feature: always the same ones, and more of them with every step up."""
-        digest = blake2b(user.encode(), digest_size=_BYTES).digest()
-        return int.from_bytes(digest, "big") / _PLACES < self.share
+        return place_of(user) < self.share
 
     def _read(self) -> str:
         """The text of the file, read again when it was replaced."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,14 +14,16 @@ from testbed.evidence import checked
 from testbed.flagdesk import FLAG, FlagDesk
 from testbed.shop import ERRORS
 from testbed.waiting import wait_for
+from trading.flag import PREVIEW_SHARE, place_of
 
 if TYPE_CHECKING:
     from testbed.cluster import Operator
     from testbed.kubeapi import KubeObject
 
 POLICY, PACE = "spark-feature-flag", 600.0
-RPS, MANY = 60.0, 250.0
-"""Requests a second; of many, preview serves two or three."""
+RPS = 60.0
+FRIEND = next(name for name in map("team-{}".format, itertools.count()) if place_of(name) < PREVIEW_SHARE)
+"""One of the team's own users, whom preview is for."""
 
 STAGES = [{"name": f"on-{value}", "weight": weight, "duration": "3s"} for weight, value in LADDER.items() if weight]
 
@@ -50,7 +53,8 @@ def test_the_ready_made_policy_takes_a_feature_from_preview_to_everybody(
 ) -> None:
     desk.pace = PACE
     desk.begin()
-    load = desk.start_load(rps=MANY, duration=300)
+    load = desk.start_load(rps=RPS, duration=300)
+    desk.loads.append(desk.cluster.start_load(desk.host, rps=20, duration=300, header=f"X-User: {FRIEND}"))
     desk.cluster.apply(quick())
     since = desk.cluster.audit_cursor()
     body = desk.manifest("v2", policyRef={"name": POLICY})
