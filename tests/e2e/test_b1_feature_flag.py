@@ -25,7 +25,7 @@ RPS = 60.0
 FRIEND = next(name for name in map("team-{}".format, itertools.count()) if place_of(name) < PREVIEW_SHARE)
 """One of the team's own users, whom preview is for."""
 
-STAGES = [{"name": f"on-{value}", "weight": weight, "duration": "3s"} for weight, value in LADDER.items() if weight]
+STAGES = [{"name": f"on-{weight:g}", "weight": weight, "duration": "3s"} for weight in LADDER if weight]
 
 
 def quick() -> KubeObject:
@@ -67,7 +67,7 @@ def test_the_ready_made_policy_takes_a_feature_from_preview_to_everybody(
     assert status["run"]["gatesPassed"] == len(written(POLICY)["stages"]) == 4
     assert "rollback" not in status
     desk.until("settled", lambda s: s["settled"]["version"] == "v2" and desk.reason("Settled") == "Settled")
-    wait_for("the marks are off", lambda: "sparkrelease.dev/run" not in desk.config_map()["metadata"]["annotations"])
+    wait_for("the marks are off", lambda: "sparkrelease.dev/run" not in desk.marks())
     assert desk.value() == "1.0", "a feature that is settled stays on"
     assert load.stop().failed == 0
     assert checked(desk).kinds[-1] == "Settled"
@@ -141,7 +141,7 @@ def test_a_release_that_is_deleted_in_mid_run_turns_its_feature_off(flag_operato
     desk.until("half is in force", lambda s: s["weight"]["desired"] == 50 and s["weight"]["verified"])
     desk.cluster.delete("sparkrelease.dev/v1alpha1", "SparkRelease", desk.name, desk.namespace)
     desk.until_weight(0, timeout=10)
-    wait_for("the marks are off", lambda: "sparkrelease.dev/run" not in desk.config_map()["metadata"]["annotations"])
+    wait_for("the marks are off", lambda: "sparkrelease.dev/run" not in desk.marks())
 
 
 def test_what_keeps_a_flag_from_being_moved_is_said_before_the_run(flag_operator: Operator, desk: FlagDesk) -> None:

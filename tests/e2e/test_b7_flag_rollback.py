@@ -64,7 +64,7 @@ def test_one_command_turns_the_flag_off_and_the_workload_follows_when_nobody_is_
     since = desk.cluster.audit_cursor()
     desk.roll_out("v1")
     desk.cluster.wait_rolled_out(desk.namespace, desk.name)
-    assert desk.values_written(since) == [], "the version that was refused gets no user back"
+    assert set(desk.values_written(since)) <= {"0"}, "the version that was refused gets no user back"
     assert checked(desk).kinds[-1] == "RolledBack"
 
 

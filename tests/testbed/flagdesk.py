@@ -129,6 +129,11 @@ class FlagDesk(Shop):
         """The ConfigMap as stored."""
         return self.cluster.get("v1", "ConfigMap", self.flags, self.namespace)
 
+    def marks(self) -> Mapping[str, str]:
+        """Annotations of the ConfigMap."""
+        found: Mapping[str, str] = self.config_map()["metadata"].get("annotations", {})
+        return found
+
     def value(self) -> str:
         """The flag's value as stored."""
         return str(self.config_map()["data"][FLAG])
