@@ -32,6 +32,7 @@ from sparkrelease.adapters.kubernetes.settings import ConfigMapSettings
 from sparkrelease.adapters.kubernetes.status import KubernetesStatusWriter
 from sparkrelease.adapters.kubernetes.workloads import ServiceWorkloads
 from sparkrelease.adapters.lease import LeaseThread, new_identity
+from sparkrelease.adapters.memory import give_back_what_is_free
 from sparkrelease.adapters.notify import WebhookNotifier
 from sparkrelease.adapters.preflight.runner import ClusterRunner
 from sparkrelease.adapters.prometheus import PrometheusSource
@@ -251,6 +252,7 @@ def run(
     """Run the operator until SIGTERM."""
     set_up_logging(log_format, log_level)
     gc.set_threshold(*GARBAGE_COLLECTION)
+    give_back_what_is_free()
     settings = read_config(config)
     if namespace:
         settings = settings.model_copy(update={"namespaces": tuple(namespace)})

@@ -134,6 +134,7 @@ class Watches:
             standalone=True,
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
+            memo=(),  # copied for every object of every kind; what cannot change is not
         )
 
     def _handlers(self) -> kopf.OperatorRegistry:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster, Operator
     from testbed.shop import Shop
 
+ERRORS_OF_STABLE = 0.01
+"""More of stable's requests than this never fail."""
+
 MILLISECOND = 0.0015
 """Seconds by which a stored time may differ from the one it was made from."""
 
@@ -50,6 +53,7 @@ def test_a_rolled_back_run_is_told_as_it_was(operator: Operator, cluster: Cluste
     since = cluster.audit_cursor()
     shop.ship("v2", error=0.5)
     shop.until_condition("RolledBack")
+    shop.until("measured afterwards", lambda s: "measuredAt" in s.get("rollback", {}))
     status = shop.until("stored", lambda s: not s.get("pendingEvidence") and "trafficAt" in s.get("rollback", {}))
     body = exported(cluster, shop, tmp_path)
 
@@ -71,6 +75,11 @@ def test_a_rolled_back_run_is_told_as_it_was(operator: Operator, cluster: Cluste
     name = next(path for path in tmp_path.iterdir() if path.name.startswith("rollback_"))
     text = name.read_text()
     assert f"{record['fromWeight']:g} % to 0 %" in text and record["trigger"] in text
+    seen = told["after"]["http"]
+    assert at(seen["at"]) - seen["windowSeconds"] >= at(told["verifiedAt"]) >= at(told["trafficAt"])
+    assert seen["stable"]["total"] > 0 and seen["stable"]["bad"] / seen["stable"]["total"] < ERRORS_OF_STABLE
+    after = next(path for path in tmp_path.iterdir() if path.name.startswith("metrics_after_rollback_")).read_text()
+    assert f"/{seen['stable']['total']:.6g})" in after and "not part of this run" not in after
     notes = (tmp_path / "release-notes.md").read_text()
     assert f"| {record['stage']} |" in notes and "rolled back" in notes
     rows = list(csv.DictReader((tmp_path / "data" / "observations.csv").read_text().splitlines()))

@@ -75,7 +75,7 @@ def test_an_incident_of_both_steps_back_and_goes_back_only_after_its_limit(
     assert opened["message"].startswith("stepping back from 50 % to 25 %: burst: http ")
     assert opened["message"].endswith("; stable breaches it too")
     assert ended["message"] == f"rolling back from 25 %: {rollback['message']}"
-    assert evidence.kinds[-1] == "RolledBack"
+    assert evidence.closed_by == "RolledBack"
 
 
 def test_a_release_goes_on_from_the_lower_weight_when_the_incident_ends(

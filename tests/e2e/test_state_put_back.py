@@ -79,7 +79,7 @@ def test_a_rollback_that_the_status_has_forgotten_is_not_undone(
     since = cluster.audit_cursor()
     put_back(cluster, operators, shop, during)
     shop.until_condition("RolledBack", "True", "StateRegressed", timeout=40)
-    assert checked(shop).kinds[-1] == "RolledBack"
+    assert checked(shop).closed_by == "RolledBack"
 
     put_back(cluster, operators, shop, before)
     shop.until_condition("Stalled", "True", "VersionRefused", timeout=40)

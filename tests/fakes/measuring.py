@@ -38,6 +38,7 @@ class FakeMeasuring:
         self.open: dict[ObjectKey, int] = {}
         self.drained: list[ObjectKey] = []
         self.blind: list[ObjectKey] = []
+        self.asked_after: list[tuple[ObjectKey, datetime]] = []
         self.ticks = 0
         self.asked = 0
         self._at: datetime | None = None
@@ -102,6 +103,10 @@ class FakeMeasuring:
     ) -> Mapping[str, MetricFacts]:
         self.asked += 1
         return {ask.name: self._facts(key, now) for ask in asks}
+
+    async def after(self, key: ObjectKey, spec: ResolvedSpec, now: datetime) -> Mapping[str, MetricFacts]:
+        self.asked_after.append((key, now))
+        return {metric.name: self._facts(key, now) for metric in spec.metrics}
 
     async def baselines(self, key: ObjectKey, spec: ResolvedSpec, now: datetime) -> Mapping[str, Baseline]:
         return {}

@@ -21,6 +21,11 @@ class Stored:
         """What was decided, in order."""
         return [str(entry["kind"]) for entry in self.entries]
 
+    @property
+    def closed_by(self) -> str:
+        """The last decision, whether or not what came of a rollback was measured since."""
+        return [kind for kind in self.kinds if kind != "RollbackMeasured"][-1]
+
     def last(self, kind: str) -> Mapping[str, Any]:
         """The last entry of a kind.
 

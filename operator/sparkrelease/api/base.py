@@ -49,13 +49,39 @@ class Documented(StrEnum):
 # ---------------------------------------------------------------- models
 
 
-class SpecModel(BaseModel):
+class _Model(BaseModel):
+    """What every model shares: it does not remember which of its fields were given.
+
+    Pydantic keeps a set of their names in every object, which nothing here asks for, and which is as large as the rest
+    of it. All objects of a model share one set instead, that of all its fields.
+    """
+
+    def model_post_init(self, context: object, /) -> None:  # noqa: ARG002 - pydantic's signature
+        _take_all_as_given(self)
+
+    def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
+        copied = super().model_copy(update=update, deep=deep)
+        _take_all_as_given(copied)
+        return copied
+
+
+def _take_all_as_given(model: BaseModel) -> None:
+    object.__setattr__(model, "__pydantic_fields_set__", _fields(type(model)))
+
+
+@cache
+def _fields(model: type[BaseModel]) -> set[str]:
+    """Names of the fields of a model; the same set every time, which nobody changes."""
+    return {*model.model_fields}
+
+
+class SpecModel(_Model):
     """A part of an object that people write: camelCase in YAML, frozen in memory, unknown fields refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
-class StatusModel(BaseModel):
+class StatusModel(_Model):
     """A part of an object that the operator writes.
 
     A status is never refused, neither by the API server nor by the next operator that reads it: what another release

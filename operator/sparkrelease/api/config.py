@@ -67,6 +67,12 @@ class MetricsServer(SpecModel):
         max_length=2048,
         description="Address of the Alertmanager in which these alerts must not be silenced; not looked for if absent.",
     )
+    targets: bool = Field(
+        default=True,
+        description="Whether every pod behind both Services must be a target whose scrapes succeed before a run that "
+        "this server judges. Looked at where `up` names one of the Services by these labels; a pod that began less "
+        "than maxAge ago is not expected yet.",
+    )
     connections: OpenConnections | None = Field(
         default=None, description="Gauge of the gateway's open requests and streams, shown after a rollback."
     )

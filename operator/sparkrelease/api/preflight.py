@@ -34,8 +34,15 @@ Timeout = Annotated[Duration, AfterValidator(rules.UP_TO_A_DAY.check), WithJsonS
 Line = Annotated[str, Field(pattern=EXPECTATION, max_length=512)]
 PlainName = Annotated[str, Field(pattern=r"^[a-z0-9.-]+$", max_length=253)]
 
-ARTIFACT = r"^[a-z0-9.-]+/[^ /@]+(@sha256:[0-9a-f]{64})?$"
+ARTIFACT = r"^([a-z0-9.-]+|oci:/(/[^ /@]+)+)/[^ /@]+(@sha256:[0-9a-f]{64})?$"
+"""The form as far as the API server checks it."""
+
 _ARTIFACT = re.compile(r"(?P<config_map>[a-z0-9.-]+)/(?P<key>[^ /@]+)(?:@sha256:(?P<sha256>[0-9a-f]{64}))?")
+
+
+_IN_A_REGISTRY = re.compile(
+    r"oci://(?P<host>[A-Za-z0-9.\[\]:-]+)/(?P<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)@sha256:(?P<sha256>[0-9a-f]{64})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,20 @@ class FileRef:
     config_map: str
     key: str
     sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryRef:
+    """A file in an OCI registry: host (with its port), repository, and the digest (hex) of its manifest."""
+
+    host: str
+    repository: str
+    sha256: str
+
+    @property
+    def text(self) -> str:
+        """As it is written, the digest cut short."""
+        return f"oci://{self.host}/{self.repository}@sha256:{self.sha256[:12]}..."
 
 
 class PreflightItem(SpecModel):
@@ -59,7 +80,10 @@ class PreflightItem(SpecModel):
     http: str | None = Field(default=None, pattern=r"^https?://[^ ]+$", max_length=2048, description="A URL to GET.")
     job: PlainName | None = Field(default=None, description="CronJob to make a Job from.")
     artifact: str | None = Field(
-        default=None, pattern=ARTIFACT, max_length=600, description="A file: configmap/key@sha256:digest."
+        default=None,
+        pattern=ARTIFACT,
+        max_length=600,
+        description="A file: configmap/key@sha256:digest or oci://host/repo@sha256:digest.",
     )
     kind: ArtifactKind | None = Field(default=None, description="What the file is.")
     signer: PlainName | None = Field(default=None, description="Who signed it.")
@@ -71,6 +95,9 @@ class PreflightItem(SpecModel):
         given = {"kind": self.kind, "signer": self.signer}
         for field in (name for name, value in given.items() if value is not None and self.artifact is None):
             raise RuleError("belongs to an artifact; remove it", f".{field}")
+        if self.artifact is not None and _file_of(self.artifact) is None:
+            text = "neither configmap/key nor oci://host/repository@sha256:digest; write it as one of them"
+            raise RuleError(text, ".artifact")
         if self.artifact is not None and self.file.sha256 is None and self.signer is None:
             raise RuleError("a file is bound by its digest or a signature; add @sha256:digest or a signer", ".artifact")
         if self.promql is not None and not self.expect:
@@ -88,12 +115,12 @@ class PreflightItem(SpecModel):
         return next((kind for kind, value in kinds.items() if value is not None), self.kind or "file")
 
     @property
-    def file(self) -> FileRef:
+    def file(self) -> FileRef | RegistryRef:
         """The file an artifact is. ValueError for an item that is none."""
-        found = _ARTIFACT.fullmatch(self.artifact or "")
+        found = _file_of(self.artifact or "")
         if found is None:
             raise ValueError(f"{self.name} is no artifact")
-        return FileRef(found["config_map"], found["key"], found["sha256"])
+        return found
 
     @property
     def expected(self) -> tuple[Expectation, ...]:
@@ -105,6 +132,14 @@ class PreflightItem(SpecModel):
     def limit(self) -> timedelta:
         """The longest it may take."""
         return self.timeout or (LASTING if self.job is not None else QUICK)
+
+
+def _file_of(text: str) -> FileRef | RegistryRef | None:
+    found = _IN_A_REGISTRY.fullmatch(text)
+    if found is not None:
+        return RegistryRef(found["host"], found["repository"], found["sha256"])
+    found = _ARTIFACT.fullmatch(text)
+    return FileRef(found["config_map"], found["key"], found["sha256"]) if found is not None else None
 
 
 PreflightItems = Annotated[

@@ -63,6 +63,8 @@ class Reason(Documented):
     PREFLIGHT_WARNING = "PreflightWarning", "An optional item of spec.preflight failed; the run goes on without it."
     ALERT_MISSING = "AlertMissing", "An alerting rule the administrator asks for is not loaded, or cannot be evaluated."
     ALERT_SILENCED = "AlertSilenced", "An alert the administrator asks for is held back by a silence."
+    TARGET_MISSING = "TargetMissing", "A pod behind a Service of the release is no target of the metrics server."
+    TARGET_DOWN = "TargetDown", "Scrapes of a target of the release fail."
     ROUTE_NOT_FOUND = "RouteNotFound", "The route named in spec.traffic does not exist."
     ROUTE_INVALID = (
         "RouteInvalid",
@@ -248,6 +250,7 @@ class Reason(Documented):
         "RolledBack",
         "Traffic is back on stable; the version gets no traffic again without a retry or a new version.",
     )
+    ROLLBACK_MEASURED = "RollbackMeasured", "What stable was after the rollback is measured and kept as evidence."
     ROLLBACK_REQUESTED = "RollbackRequested", "A person asked for the rollback."
     DATA_MISSING_TOO_LONG = "DataMissingTooLong", "Data was missing longer than spec.noData allows."
     ROUTE_CONTESTED = (

@@ -190,6 +190,8 @@ class Rollback(StatusModel):
     seconds: float | None = Field(default=None, description="Seconds from decision to route.")
     connections: int | None = Field(default=None, description="Still open on canary, where the gateway counts them.")
     connections_at: Time | None = Field(default=None, description="When so many were first counted.")
+    verified_at: Time | None = Field(default=None, description="Since when the gateway is known to follow.")
+    measured_at: Time | None = Field(default=None, description="When the metrics after it were measured.")
 
 
 class PreflightStatus(StatusModel):

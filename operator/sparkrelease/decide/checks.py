@@ -1,11 +1,13 @@
-"""Items of spec.preflight between a release at rest and its run: which attempt it is, how far it is, when the next is.
+"""Items of spec.preflight before a run's first weight: which attempt it is, how far it is, when the next is.
 
-An attempt has a name that a restarted operator finds again: the run that would begin, the spec it would follow, and a
-number. What the attempt makes (a Job) is named after it, so nothing is made twice.
+An attempt has a name that a restarted operator finds again: the run that would begin, the spec it would follow, what is
+signed for it where people sign, and a number. What the attempt makes (a Job) is named after it, so nothing is made
+twice.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -26,6 +28,9 @@ BEFORE = "checks before any traffic moves"
 LOOK_AGAIN = timedelta(seconds=5)
 """Longest pause between two looks at items under way; an item that ends wakes its release at once."""
 
+PREFLIGHT_AGAIN = timedelta(seconds=30)
+"""Pause before checks that are built in are tried again by themselves."""
+
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=10)
 """Pause between a failed attempt and the next; doubled with each one that follows."""
 
@@ -35,18 +40,37 @@ _SHOWN = 300
 _NAMED = 3
 
 
-def items_passed(d: Draft, run: str) -> bool:
+def checked(d: Draft, subject: str) -> bool:
+    """Whether nothing that was looked at keeps traffic where it is; else it asks, or says what does."""
+    findings = d.facts.preflight
+    if d.spec.preflight:
+        if not items_passed(d, subject):
+            return False
+    elif findings is None:
+        ask(d, Wants(preflight=True), BEFORE)
+        return False
+    for finding in findings or ():
+        if not finding.fatal:
+            d.event(finding.problem.reason, f"{finding.check}: {finding.problem.message}", warning=True)
+    fatal = [finding for finding in findings or () if finding.fatal]
+    if fatal:
+        say_blocked(d, fatal[0].problem.reason, "; ".join(f"{f.check}: {f.problem.message}" for f in fatal))
+        d.wake_at = d.now + PREFLIGHT_AGAIN
+    return not fatal
+
+
+def items_passed(d: Draft, subject: str) -> bool:
     """Whether every required item passed and what is built in was looked at after them.
 
-    Else it says where the attempt stands, asks for what is not known, and names what keeps the run from starting. `run`
-    is the name of the run that would begin.
+    Else it says where the attempt stands, asks for what is not known, and names what keeps traffic where it is.
+    `subject` says what the attempts are about: `subject_of` a run that would begin, or of one that is signed.
     """
-    again = pause_left(d, run)
+    again = pause_left(d, subject)
     if again is not None:
         say_blocked(d, *_last_failure(d))
         d.wake_at = again
         return False
-    attempt, checks, findings = attempt_of(d, run), d.facts.checks, d.facts.preflight
+    attempt, checks, findings = attempt_of(d, subject), d.facts.checks, d.facts.preflight
     if checks is None:
         known = begun(d, attempt)
         ask(d, Wants(preflight=not known, checks=attempt), say_progress(d, ()) if known else BEFORE)
@@ -102,22 +126,33 @@ def _fail(d: Draft, attempt: str, failed: Sequence[Check], fatal: Sequence[Findi
 # ---------------------------------------------------------------- which attempt
 
 
-def attempt_of(d: Draft, run: str) -> str:
-    """Name of the attempt that is due: the one under way, or the next one behind a failed one; `run` as it would be.
+def subject_of(run: str, spec_digest: str, signed: Sequence[str] = ()) -> str:
+    """What attempts are about: a run, the spec it follows, and the names of the signatures that are counted for it.
+
+    Whoever signs last relies on checks made after that, so what was found before is another subject.
+    """
+    parts = [run, spec_digest.removeprefix("sha256:")[:_DIGITS]]
+    if signed:
+        parts.append(hashlib.sha256("\n".join(signed).encode()).hexdigest()[:_DIGITS])
+    return ".".join(parts)
+
+
+def attempt_of(d: Draft, subject: str) -> str:
+    """Name of the attempt that is due: the one under way, or the next one behind a failed one.
 
     A changed spec, other pods and another version are another subject, which begins with its first attempt.
     """
-    subject, known = _subject(d, run), d.status.preflight
+    known = d.status.preflight
     number = 1
     if known is not None and _is_of(known, subject):
         number = _number(known.attempt) + (known.failed_at is not None)
     return f"{subject}.{number}"
 
 
-def pause_left(d: Draft, run: str) -> datetime | None:
+def pause_left(d: Draft, subject: str) -> datetime | None:
     """When the next attempt may begin; None when it may now."""
     known = d.status.preflight
-    if known is None or known.failed_at is None or not _is_of(known, _subject(d, run)):
+    if known is None or known.failed_at is None or not _is_of(known, subject):
         return None
     again = known.failed_at + _pause(known.attempt)
     return again if known.failed_at <= d.now < again else None
@@ -196,6 +231,14 @@ def _last_failure(d: Draft) -> tuple[Reason, str]:
     return reason, "; ".join(f"{verdict.rule}: {verdict.message[:_SHOWN]}" for verdict in failed)
 
 
+def record_passed(d: Draft) -> None:
+    """Adds the entry that says what the items said; nothing where there are none."""
+    checks = d.facts.checks
+    if checks is not None:
+        done = f"{d.status.preflight.progress if d.status.preflight else ''} items of preflight passed"
+        d.entry(Reason.PREFLIGHT_PASSED, done, evidence_of(d, checks))
+
+
 def evidence_of(d: Draft, checks: Sequence[Check]) -> Mapping[str, object]:
     """Everything the items said, for the run's evidence."""
     known = d.status.preflight
@@ -220,10 +263,6 @@ def _verdict(check: Check) -> RuleVerdict:
         reason = Reason.PREFLIGHT_WARNING if check.optional else Reason.PREFLIGHT_FAILED
     verdict = Verdict.INCONCLUSIVE if check.verdict is None else check.verdict
     return RuleVerdict(rule=check.name, kind=KIND, verdict=verdict, reason=reason.value, message=check.message)
-
-
-def _subject(d: Draft, run: str) -> str:
-    return f"{run}.{d.facts.resolved_digest.removeprefix('sha256:')[:_DIGITS]}"
 
 
 def _is_of(known: PreflightStatus, subject: str) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
-from sparkrelease.api.status import Next, Outcome, Phase
+from sparkrelease.api.status import Next, Outcome, Phase, Run
 from sparkrelease.decide.approvals import Ballot, Tally, wanted_before
-from sparkrelease.decide.atrest import say_begun, say_preflight_failed
+from sparkrelease.decide.atrest import frozen, record_override, say_begun
+from sparkrelease.decide.checks import checked, record_passed, subject_of
 from sparkrelease.decide.draft import Draft, same_weight
 from sparkrelease.decide.facts import Approval, Problem, Route
-from sparkrelease.decide.plan import Wants
 from sparkrelease.decide.runs import baseline_data, end_run, look_again, refuse_version
 from sparkrelease.decide.signing import approval_data, ballot, no_go_text, signature_data, wait_for_go
 from sparkrelease.decide.stages import enter_stage
@@ -47,7 +47,7 @@ def mind_go(d: Draft) -> None:
     obstacle = _obstacle(d)
     if obstacle is not None:
         _say_signed(d, obstacle)
-    elif _checked(d):
+    elif _looked_again(d, run, tally):
         _go(d, tally)
 
 
@@ -95,25 +95,15 @@ def _say_signed(d: Draft, problem: Problem) -> None:
     d.stand(Phase.PENDING, "False", problem.reason, text, reconciling=True)
 
 
-def _checked(d: Draft) -> bool:
-    """Makes the checks before the first weight again; False while they are made, or when one failed."""
-    findings = d.facts.preflight
-    if findings is None:
-        d.wants = Wants(preflight=True)
-        d.wake_at = d.now + d.facts.tick
-        if d.before.phase is not Phase.BLOCKED:
-            _say_checking(d)
+def _looked_again(d: Draft, run: Run, tally: Tally) -> bool:
+    """Makes everything that was made before the start again: items, checks that are built in, and the error budget.
+
+    False while something is under way, and when something keeps traffic where it is.
+    """
+    signed = [approval.name for approval in tally.counted]
+    if not checked(d, subject_of(run.id, run.spec_digest, signed)):
         return False
-    fatal = [finding for finding in findings if finding.fatal]
-    if fatal:
-        say_preflight_failed(d, fatal)
-    return not fatal
-
-
-def _say_checking(d: Draft) -> None:
-    text = "signed; checks before any traffic moves"
-    d.condition(ConditionType.PROGRESSING, "True", Reason.PREFLIGHT_RUNNING, text)
-    d.stand(Phase.PREFLIGHT, "False", Reason.PREFLIGHT_RUNNING, text, reconciling=True)
+    return not frozen(d, run.id)
 
 
 def _go(d: Draft, tally: Tally) -> None:
@@ -123,6 +113,9 @@ def _go(d: Draft, tally: Tally) -> None:
     again = {"baselines": baseline_data(d), "capacityFloor": run.capacity_floor if run is not None else 0}
     d.entry(Reason.APPROVED, text, {**signature_data(tally), **again})
     d.event(Reason.APPROVED, text)
+    record_passed(d)
+    record_override(d, run.id if run is not None else "")
+    d.put(verdicts=())
     enter_stage(d, 0)
     say_begun(d)
 

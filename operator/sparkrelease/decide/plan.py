@@ -91,6 +91,8 @@ class Wants:
     """Name of an attempt: say what its items of spec.preflight have come to, and begin those nobody began."""
     spans: tuple[SpanAsk, ...] = ()
     """Ask these once."""
+    after: bool = False
+    """Ask every metric once over its own window, after a rollback."""
     settings: SettingsAsk | None = None
     """Read what a mitigation would change."""
 

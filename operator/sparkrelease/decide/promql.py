@@ -235,6 +235,11 @@ def up_query(labels: RoleLabels, scope: Scope) -> str:
     return joined([(UP, f"sum by ({by_of(labels)}) ({Selector('up', ()).text(*matchers_of(labels, scope))})")])
 
 
+def targets_query(labels: RoleLabels, scope: Scope) -> str:
+    """Every target of these Services: 1 where its last scrape succeeded, else 0."""
+    return Selector("up", ()).text(*matchers_of(labels, scope))
+
+
 def gauge_query(gauge: Selector, labels: RoleLabels, scope: Scope) -> str:
     """The present value of one gauge per Service, and when it was last seen."""
     text, by = gauge.text(*matchers_of(labels, scope)), by_of(labels)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from functools import lru_cache, wraps
-from typing import Protocol, TypeVar
+from functools import wraps
+from typing import Protocol, TypeVar, cast
 
 from sparkrelease.api.base import Duration, SpecModel
 from sparkrelease.api.comparison import Comparison, ComparisonTest
@@ -32,7 +33,6 @@ from sparkrelease.api.triggers import LegKind, NoData, Trigger
 from sparkrelease.api.watch import ErrorBudget, Watch
 from sparkrelease.decide.facts import Problem
 from sparkrelease.decide.legfaults import leg_fault
-from sparkrelease.decide.same import Same
 
 _LIVE_FIELDS = frozenset({"paused", "deletion_policy", "evidence"})
 """Edits of these act at once, also during a run, so the digest of what a run follows leaves them out."""
@@ -116,20 +116,32 @@ class ResolvedSpec(SpecModel):
 
 _Found = TypeVar("_Found")
 
-_SPECS = 4096
-"""Specs whose answers are remembered: releases under way at a time, and more."""
+
+_answers: dict[int, tuple[weakref.ref[ResolvedSpec], dict[object, object]]] = {}
+"""By identity of a spec that somebody holds: what was worked out of it, by the function that did."""
+
+
+def _answers_of(spec: ResolvedSpec) -> dict[object, object]:
+    place = id(spec)
+    known = _answers.get(place)
+    if known is None or known[0]() is not spec:
+        known = _answers[place] = (weakref.ref(spec, lambda _: _answers.pop(place, None)), {})
+    return known[1]
 
 
 def per_spec(work: Callable[[ResolvedSpec], _Found]) -> Callable[[ResolvedSpec], _Found]:
-    """Remembers what `work` says of a spec, for the ticks to come: a run follows one spec from its start to its end."""
+    """Remembers what `work` says of a spec for the ticks to come, until nobody holds the spec any more.
 
-    @lru_cache(maxsize=_SPECS)
-    def remembered(same: Same[ResolvedSpec]) -> _Found:
-        return work(same.value)
+    A run follows one spec from its start to its end. To hash one costs more than what is looked up by it, so it is
+    known by identity. An answer must not hold on to its spec, or both would stay for ever.
+    """
 
     @wraps(work)
     def answered(spec: ResolvedSpec) -> _Found:
-        return remembered(Same(spec))
+        answers = _answers_of(spec)
+        if work not in answers:
+            answers[work] = work(spec)
+        return cast("_Found", answers[work])
 
     return answered
 
@@ -191,8 +203,13 @@ def digest(resolved: ResolvedSpec) -> str:
 
 
 def with_live_fields(frozen: ResolvedSpec, present: SparkReleaseSpec) -> ResolvedSpec:
-    """The spec a run follows, with the fields whose edits act at once taken from the object as it is now."""
-    return frozen.model_copy(update={name: getattr(present, name) for name in _LIVE_FIELDS})
+    """The spec a run follows, with the fields whose edits act at once taken from the object as it is now.
+
+    The same object where they are as they were: of thousands of specs hardly any is there twice.
+    """
+    now = {name: getattr(present, name) for name in _LIVE_FIELDS}
+    edited = {name: value for name, value in now.items() if value != getattr(frozen, name)}
+    return frozen.model_copy(update=edited) if edited else frozen
 
 
 # ---------------------------------------------------------------- merging

@@ -20,7 +20,7 @@ from sparkrelease.api.status import (
     WeightStatus,
 )
 from sparkrelease.decide.approvals import wanted_before
-from sparkrelease.decide.checks import evidence_of
+from sparkrelease.decide.checks import record_passed
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.resolve import digest
 from sparkrelease.decide.stages import enter_stage
@@ -97,9 +97,7 @@ def start_run(d: Draft, stable: str, canary: str) -> None:
         },
     )
     d.event(Reason.RUN_STARTED, text)
-    if d.facts.checks is not None:
-        done = f"{d.status.preflight.progress if d.status.preflight else ''} items of preflight passed"
-        d.entry(Reason.PREFLIGHT_PASSED, done, evidence_of(d, d.facts.checks))
+    record_passed(d)
     if wanted_before(d.spec, 0):
         d.put(stage=None, stage_text=f"0/{len(d.spec.stages)}")
     else:

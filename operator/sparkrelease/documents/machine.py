@@ -6,6 +6,7 @@ import json
 from datetime import datetime, timedelta
 
 from sparkrelease.api.base import format_time
+from sparkrelease.decide.basis import reading_data
 from sparkrelease.decide.evidence import canonical_json
 from sparkrelease.documents.people import commands_of
 from sparkrelease.documents.results import Result
@@ -164,6 +165,8 @@ def _rollback(view: View) -> dict[str, object] | None:
         "seconds": one.seconds,
         "askedBy": one.asked.user if one.asked is not None else None,
         "restorePoint": (one.asked.restore_point or None) if one.asked is not None else None,
+        "after": {name: reading_data(facts) for name, facts in one.after.items()},
+        "verifiedAt": _time(one.verified_at),
         "entry": one.entry,
         "digest": one.digest,
     }

@@ -110,6 +110,8 @@ def _of_facts(run: Run, entry: int, facts: Facts) -> Iterator[Observation]:
         metric = next((one.metric for one in run.spec.thresholds if one.name == rule), "")
         row = replace(_row(run, entry, read.at, "gate", metric), rule=rule)
         yield from _both(row, read.window, read.canary, read.stable)
+    for name, read in (facts.after or {}).items():
+        yield from _both(_row(run, entry, read.at, "after", name), read.window, read.canary, read.stable)
     for ask, read in facts.asked.items():
         yield from _both(_row(run, entry, read.at, "asked", ask.metric), read.window, read.canary, read.stable)
     for name, windows in facts.windows.items():

@@ -114,9 +114,9 @@ def signed_of(run: Run) -> tuple[Signed, ...]:
 
 
 def checks_of(run: Run) -> tuple[Checked, ...]:
-    """The checks the release declares, as the entry before its first weight has them."""
+    """The checks the release declares, as the last entry before its first weight has them."""
     kinds = _kinds(run)
-    for entry in run.entries:
+    for entry in reversed([*run.entries]):
         items = entry.data.get("items")
         if entry.kind == Reason.PREFLIGHT_PASSED.value and isinstance(items, list):
             return tuple(_checked(entry, data, kinds) for data in _mappings(items))

@@ -54,7 +54,15 @@ class Rollback:
     said: tuple[RuleSaid, ...]
     before: Mapping[str, MetricFacts]
     after: Mapping[str, MetricFacts]
-    """What the last look that evidence keeps has read after traffic was back; empty when it keeps none."""
+    """What was measured for that once traffic was back; empty when it was not (yet)."""
+    verified_at: datetime | None
+    """Since when the gateway was known to follow, by that measurement."""
+
+    @property
+    def reaches_back(self) -> tuple[str, ...]:
+        """Metrics measured afterwards whose window began before traffic was known to be back."""
+        since = self.verified_at
+        return tuple(name for name, one in self.after.items() if since is None or one.at - one.window < since)
 
     @property
     def seconds(self) -> float | None:
@@ -83,6 +91,7 @@ def _told(run: Run, entry: Entry, decision: Decision, rest: tuple[Decision, ...]
     message = entry.message.partition(": ")[2] if entry.message.startswith("rolling back from") else entry.message
     rule = text_of(entry.data, "trigger")
     before = decision.inputs.facts.metrics if decision.inputs is not None else {}
+    after, verified_at = _after(rest)
     return Rollback(
         rule=rule,
         reason=entry.kind,
@@ -98,7 +107,8 @@ def _told(run: Run, entry: Entry, decision: Decision, rest: tuple[Decision, ...]
         asked=_asked(decision) if entry.kind == Reason.ROLLBACK_REQUESTED.value else None,
         said=_said(entry),
         before=before,
-        after=_after(rest, traffic_at),
+        after=after,
+        verified_at=verified_at,
     )
 
 
@@ -136,12 +146,11 @@ def _said(entry: Entry) -> tuple[RuleSaid, ...]:
     return tuple(found)
 
 
-def _after(rest: tuple[Decision, ...], traffic_at: datetime | None) -> Mapping[str, MetricFacts]:
-    """The readings of the last round whose every query was made after traffic was back."""
-    if traffic_at is None:
-        return {}
-    for later in reversed(rest):
-        metrics = later.inputs.facts.metrics if later.inputs is not None else {}
-        if metrics and all(facts.at > traffic_at for facts in metrics.values()):
-            return metrics
-    return {}
+def _after(rest: tuple[Decision, ...]) -> tuple[Mapping[str, MetricFacts], datetime | None]:
+    """What was measured for it once traffic was back, and since when the gateway was known to follow then."""
+    for later in rest:
+        after = later.inputs.facts.after if later.inputs is not None else None
+        if later.inputs is not None and after:
+            record = later.inputs.status.rollback
+            return after, record.verified_at if record is not None else None
+    return {}, None

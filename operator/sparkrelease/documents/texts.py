@@ -42,7 +42,8 @@ def of_rollback(view: View) -> Iterator[tuple[str, str]]:
     yield f"metrics_before_rollback_{at}.txt", render("metrics_before_rollback.txt", **values)
     yield f"metrics_after_rollback_{at}.txt", render("metrics_after_rollback.txt", **values)
     impact, timeline = _impact(run, rollback), [*run.entries][-_MOST_TOLD:]
-    yield f"incident_{at}.md", render("incident.md", impact=impact, timeline=timeline, **values)
+    told = {"impact": impact, "recovery": _recovery(run, rollback), "timeline": timeline}
+    yield f"incident_{at}.md", render("incident.md", **told, **values)
 
 
 def release_notes(view: View) -> str:
@@ -111,4 +112,13 @@ def _impact(run: Run, rollback: Rollback) -> list[str]:
         f"{name}, over {span(facts.window)} up to {exact(facts.at)}: canary {table._said(name, facts.canary)}, "
         f"stable {table._said(name, facts.stable)}"
         for name, facts in rollback.before.items()
+    ]
+
+
+def _recovery(run: Run, rollback: Rollback) -> list[str]:
+    """What stable was once traffic was back."""
+    table = _table(run)
+    return [
+        f"{name}, over {span(facts.window)} up to {exact(facts.at)}: stable {table._said(name, facts.stable)}"
+        for name, facts in rollback.after.items()
     ]

@@ -186,8 +186,8 @@ def view_of(run: Run) -> View:
 
 
 def _findings(run: Run) -> tuple[Finding, ...]:
-    """What the checks before the run found without keeping it from starting."""
-    for decision in run.decisions:
+    """What the last checks before the first weight found without keeping it from that."""
+    for decision in reversed(run.decisions):
         if decision.inputs is not None and decision.inputs.facts.preflight is not None:
             return decision.inputs.facts.preflight
     return ()

@@ -14,7 +14,7 @@ from sparkrelease.decide.facts import Missing
 from sparkrelease.decide.promql import Scope, Template, scope_of
 from sparkrelease.decide.readings import Sorted, sort_answer
 from sparkrelease.engine.metrics import OperatorMetrics
-from sparkrelease.ports.metrics import MetricSource, RangeAnswer
+from sparkrelease.ports.metrics import Answer, MetricSource, RangeAnswer
 
 GATHERING = 0.025
 """Seconds a one-off question waits for others that can be answered by the same query."""
@@ -84,6 +84,15 @@ class Asking:
         def send(everybody: Scope) -> Coroutine[None, None, Sorted | Missing]:
             template = question.template
             return self.ask(question.server, promql(everybody), question.at, template.labels, template)
+
+        return await self.together(question, scope, send)
+
+    async def rows_once(self, question: Question, scope: Scope, promql: Callable[[Scope], str]) -> Answer | Missing:
+        """The same for an answer whose rows are wanted as they come."""
+
+        def send(everybody: Scope) -> Coroutine[None, None, Answer | Missing]:
+            query = self._source.query(question.server, promql(everybody), question.at)
+            return self._noted(question.server, query)
 
         return await self.together(question, scope, send)
 

@@ -51,6 +51,7 @@ class Step:
     asked_checks: bool = False
     asked_spans: bool = False
     asked_settings: bool = False
+    asked_after: bool = False
     raised: bool = False
     """Whether a weight was raised just now, and the status said so before."""
 

@@ -148,6 +148,8 @@ class Gatherer:
         if wants.spans:
             spans = await self._world.measuring.spans(release.key, spec, wants.spans, now)
             facts = dataclasses.replace(facts, spans=spans)
+        if wants.after:
+            facts = dataclasses.replace(facts, after=await self._world.measuring.after(release.key, spec, now))
         if wants.settings is not None:
             facts = dataclasses.replace(facts, settings=await self.mitigating.read(release, wants.settings))
         return facts

@@ -1,4 +1,4 @@
-"""Questions that are asked once: what a gate needs over a stage, and what preflight tries."""
+"""Questions that are asked once: what a gate needs over a stage, what preflight tries, what is after a rollback."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from sparkrelease.decide.promql import (
     gate_query,
     native_query,
     presence_query,
+    targets_query,
     whole_query,
     window_query,
 )
-from sparkrelease.decide.readings import Look, Place, Sorted, read_gate
+from sparkrelease.decide.readings import Look, Place, Sorted, read, read_gate
 from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.decide.targets import target_findings
 from sparkrelease.engine.asking import Asking, Question
 from sparkrelease.engine.needs import Need, needs_of, own_scope, places
 from sparkrelease.engine.pods import PodsBehind
@@ -90,6 +92,29 @@ class OneOff:
         facts = await asyncio.gather(*(answer(ask) for ask in asks))
         return {ask.name: one for ask, one in zip(asks, facts, strict=True)}
 
+    async def after(self, key: ObjectKey, spec: ResolvedSpec, now: datetime) -> Mapping[str, MetricFacts]:
+        """By metric name, over its own window."""
+        server = self._servers.get(spec.prometheus)
+        if server is None:
+            text = f"server {spec.prometheus} is not declared to the operator"
+            gone = Missing(Reason.PROMETHEUS_UNKNOWN, text, server_wide=True)
+            return {metric.name: MetricFacts("", now, metric.window, gone, gone) for metric in spec.metrics}
+        asker, needs = _Asker(key, spec, _floor(now, _FINE), _FINE), needs_of(key, spec, server)
+        facts = await asyncio.gather(*(self._own_window(asker, need, server) for need in needs))
+        return {need.metric.name: one for need, one in zip(needs, facts, strict=True)}
+
+    async def _own_window(self, asker: _Asker, need: Need, server: MetricsServer) -> MetricFacts:
+        template = need.template
+        if isinstance(template, Problem):
+            return refused(need, template, asker.at)
+        found = await self._ask(asker, template, "window", partial(window_query, template))
+        look = Look.of(asker.at, server.max_age, above=need.above, below=need.below)
+        stable, canary = (
+            found if isinstance(found, Missing) else read(found, place, template, look)
+            for place in places(asker.key, asker.spec)
+        )
+        return MetricFacts(need.query, asker.at, need.metric.window, canary=canary, stable=stable)
+
     async def _threshold(self, asker: _Asker, need: Need, threshold: Threshold) -> MetricFacts:
         template, server = need.template, asker.spec.prometheus
         if isinstance(template, Problem):
@@ -130,8 +155,22 @@ class OneOff:
             return (Finding("spec.prometheus", True, problem),)
         longest = max((stage.duration for stage in spec.stages), default=_LONG_STAGE)
         asker = _Asker(key, spec, _floor(now, _FINE), max(longest, _COARSE))
-        found = await asyncio.gather(*(self._try(asker, need) for need in needs_of(key, spec, server)))
+        found = await asyncio.gather(
+            self._targets(asker, server), *(self._try(asker, need) for need in needs_of(key, spec, server))
+        )
         return tuple(finding for findings in found for finding in findings)
+
+    async def _targets(self, asker: _Asker, server: MetricsServer) -> list[Finding]:
+        """Whether every pod is scraped. A server that answers nothing at all is told of by its metrics."""
+        if not server.targets:
+            return []
+        question = Question(asker.spec.prometheus, Template(server.labels, timedelta(0)), "targets", _FINE, asker.at)
+        scope = own_scope(asker.key, asker.spec)
+        found = await self._asking.rows_once(question, scope, partial(targets_query, server.labels))
+        if isinstance(found, Missing):
+            return [] if found.server_wide else [Finding("targets", True, Problem(found.reason, found.message))]
+        pods = {place: self._pods.all_of(place) for place in places(asker.key, asker.spec)}
+        return [*target_findings(found.rows, server.labels, pods, asker.at - server.max_age)]
 
     async def _try(self, asker: _Asker, need: Need) -> list[Finding]:
         check, template = f"metrics/{need.metric.name}", need.template

@@ -33,6 +33,10 @@ class PodsBehind:
         wanted = template.attribution is Attribution.POD or template.per_pod
         return self._source.pods(*place) if wanted and self._source is not None else {}
 
+    def all_of(self, place: Place) -> Mapping[str, datetime | None]:
+        """The pods of a Service, however its series are found; empty where nobody knows them."""
+        return self._source.pods(*place) if self._source is not None else {}
+
     def folded(self, found: Sorted, template: Template, key: ObjectKey, spec: ResolvedSpec) -> Sorted:
         """The answer by Service."""
         return self.fold(found, template, places(key, spec))

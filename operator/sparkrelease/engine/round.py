@@ -81,12 +81,14 @@ class Rounds:
         if release is None or not self._world.leadership.valid_for(0):
             return Again()
         started = self._world.clock.monotonic()
-        followed = release.frozen
+        followed, epoch = release.frozen, release.stamped_epoch
         if not await self._adopter.ready(release):
             return Again(RETRY, urgent)
         self.effects.teller.resume(release)
         if release.frozen is not followed:
             self._store.reindex(release)
+        if release.under_way and release.stamped_epoch != epoch and not urgent:
+            return Again(0.0)  # the next round queues behind all that are not fenced yet: what follows waits for pods
         if not urgent:
             await self.gatherer.route(release)
             await self.gatherer.sides(release)
@@ -160,8 +162,10 @@ class Rounds:
         wants = plan.wants
         gate = wants.gate_over is not None and not step.asked_gate
         checks = bool(wants.checks) and not step.asked_checks
-        besides = (bool(wants.spans) and not step.asked_spans) or (
-            wants.settings is not None and not step.asked_settings
+        besides = (
+            (bool(wants.spans) and not step.asked_spans)
+            or (wants.settings is not None and not step.asked_settings)
+            or (wants.after and not step.asked_after)
         )
         return gate or checks or besides or (wants.preflight and not step.asked_preflight)
 
@@ -172,6 +176,7 @@ class Rounds:
         step.asked_checks = step.asked_checks or bool(plan.wants.checks)
         step.asked_spans = step.asked_spans or bool(plan.wants.spans)
         step.asked_settings = step.asked_settings or plan.wants.settings is not None
+        step.asked_after = step.asked_after or plan.wants.after
         before_run = plan.wants.preflight or bool(plan.wants.checks)
         if before_run:
             self.effects.take(release, plan, step)

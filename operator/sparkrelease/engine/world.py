@@ -104,6 +104,10 @@ class Measuring(Protocol):
         """By the name of each ask, over its span."""
         ...
 
+    async def after(self, key: ObjectKey, spec: ResolvedSpec, now: datetime) -> Mapping[str, MetricFacts]:
+        """By metric name, over its own window, for a release that is not followed any more."""
+        ...
+
     async def baselines(self, key: ObjectKey, spec: ResolvedSpec, now: datetime) -> Mapping[str, Baseline]:
         """By metric, what stable was before the run."""
         ...

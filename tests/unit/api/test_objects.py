@@ -128,3 +128,14 @@ def test_a_status_is_the_same_after_being_stored() -> None:
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"user": "\\ud800"}', "1" * 5000, "null", '{"full": 1e999}', ""])
 def test_an_annotation_that_is_no_command_is_a_sentence_and_never_an_error(text: str) -> None:
     assert isinstance(parse_command(text), str)
+
+
+def test_objects_of_a_model_share_the_set_of_its_fields_and_a_copy_leaves_it_alone() -> None:
+    one, other = WeightStatus(), WeightStatus.model_validate({"desired": 25})
+    copied = one.model_copy(update={"observed": 5.0})
+    fields = {*WeightStatus.model_fields}
+    assert one.model_fields_set is other.model_fields_set is copied.model_fields_set
+    assert one.model_fields_set == fields
+    assert one == WeightStatus(desired=0.0), "what was given makes no difference"
+    assert copied == WeightStatus(observed=5.0)
+    assert WeightStatus.model_validate(copied.model_dump(by_alias=True)) == copied

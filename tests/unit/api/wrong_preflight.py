@@ -27,6 +27,9 @@ PREFLIGHT = [
     _row("timeout as words", GOOD_ITEM | {"timeout": "soon"}, GOOD_ITEM | {"timeout": "9s"}, ".timeout"),
     _row("file without a key", FILE | {"artifact": "files"}, FILE, ".artifact", "match"),
     _row("digest too short", FILE | {"artifact": "files/a@sha256:abc"}, FILE, ".artifact", "match"),
+    _row(
+        "registry without a repository", FILE | {"artifact": f"oci://r.io@sha256:{DIGEST}"}, FILE, ".artifact", "match"
+    ),
     _row("unknown kind of file", FILE | {"kind": "zip"}, FILE, ".kind"),
     _row("CronJob in capitals", {"name": "j", "job": "Check"}, {"name": "j", "job": "check"}, ".job", "match"),
     _row("expectation of half a comparison", GOOD_ITEM | {"expect": ["status =="]}, GOOD_ITEM, ".expect[0]", "match"),
@@ -44,6 +47,8 @@ FORM_ALONE_RIGHT = [
     (GOOD_ITEM | {"kind": "sbom"}, ".kind", "belongs to an artifact"),
     (GOOD_ITEM | {"signer": "ci"}, ".signer", "belongs to an artifact"),
     (FILE | {"artifact": "files/sbom.json"}, ".artifact", "add @sha256:digest or a signer"),
+    (FILE | {"artifact": "oci://r.example.com/app"}, ".artifact", "oci://host/repository@sha256:digest"),
+    (FILE | {"artifact": f"oci://r.example.com/App@sha256:{DIGEST}"}, ".artifact", "write it as one of them"),
     (FILE | {"expect": ["critical == 0"]}, ".expect[0]", "nothing that sbom knows"),
 ]
 """Items the API server takes, the field at fault, and what the operator says of it."""

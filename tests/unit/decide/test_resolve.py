@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import weakref
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +20,7 @@ from sparkrelease.api.problem import Problem
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.spec import ReleasePolicySpec, Settle, SparkReleaseSpec
 from sparkrelease.api.triggers import NoData
-from sparkrelease.decide.resolve import ResolvedSpec, digest, merge_by_name, resolve, with_live_fields
+from sparkrelease.decide.resolve import ResolvedSpec, digest, merge_by_name, per_spec, resolve, with_live_fields
 from unit.api.strategies import metrics, modest, names, releases, shared
 from unit.api.wrong import ABSENT, GOOD, changed
 
@@ -224,3 +226,27 @@ def test_a_frozen_spec_takes_live_fields_from_the_object_and_nothing_else() -> N
     assert (now.paused, now.deletion_policy, now.evidence.retain_runs) == (True, "Orphan", 3)
     assert now.version == frozen.version
     assert digest(now) == digest(frozen)
+
+
+def test_what_was_worked_out_of_a_spec_is_worked_out_once_and_goes_with_the_spec() -> None:
+    asked: list[int] = []
+
+    class Answer:
+        """Something whose end can be seen."""
+
+    @per_spec
+    def answer(spec: ResolvedSpec) -> Answer:
+        asked.append(len(spec.metrics))
+        return Answer()
+
+    spec = resolved(BARE, POLICY)
+    twin = resolved(BARE, POLICY)
+    first = weakref.ref(answer(spec))
+    assert answer(spec) is first()
+    assert answer(twin) is not first(), "a spec is known by identity"
+    assert len(asked) == 2
+    del spec
+    gc.collect()
+    assert first() is None
+    assert answer(twin) is answer(twin)
+    assert len(asked) == 2

@@ -192,6 +192,8 @@ class World:
         if plan.wants.spans:
             self.asked_spans += plan.wants.spans
             more["spans"] = {ask.name: self._span(ask) for ask in plan.wants.spans}
+        if plan.wants.after:
+            more["after"] = {m.name: self._metric(m.name) for m in self.spec.metrics}
         if plan.wants.settings is not None:
             name, keys = plan.wants.settings.config_map, plan.wants.settings.keys
             there = self.settings.get(name)

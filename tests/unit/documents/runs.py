@@ -12,7 +12,7 @@ from sparkrelease.api.command import Verb
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Phase, SparkReleaseStatus
 from sparkrelease.decide.evidence import Entry, link, parse_entry, verify
-from sparkrelease.decide.facts import Counts, Facts, Share, Value
+from sparkrelease.decide.facts import Counts, Facts, Missing, Share, Value
 from sparkrelease.decide.lifecycle import decide
 from sparkrelease.decide.plan import EntryDraft, Plan
 from sparkrelease.decide.resolve import ResolvedSpec
@@ -43,6 +43,17 @@ def rolled_back() -> list[Entry]:
     world.share = Share(stable=750, canary=250, window=timedelta(minutes=1), at=world.now, judged=True)
     world.run_for(60, until=Phase.ROLLED_BACK)
     assert world.status.phase is Phase.ROLLED_BACK
+    return world.stored()
+
+
+def measured_after() -> list[Entry]:
+    """The same, and stable was measured once its window lay behind the rollback."""
+    world = World()
+    world.reach(25)
+    world.reading = Counts(500, 1000)
+    world.run_for(60, until=Phase.ROLLED_BACK)
+    world.reading, world.stable_reading = Missing(Reason.NO_DATA, "no series of Service shop-canary"), Counts(3, 1000)
+    world.run_for(90)
     return world.stored()
 
 

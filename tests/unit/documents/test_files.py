@@ -22,6 +22,7 @@ RITUAL = {
     "baseline_metrics.txt",
     "canary_plan.txt",
 }
+ALL = [runs.settled, runs.rolled_back, runs.measured_after, runs.under_way, runs.stepped_back, runs.by_command]
 DATA = {"report.html", "release-notes.md", "run.json", "evidence.jsonl"}
 DATA |= {"data/observations.jsonl", "data/observations.csv"}
 
@@ -46,7 +47,7 @@ def test_the_same_evidence_gives_the_same_bytes() -> None:
     assert files(entries) == files(entries)
 
 
-@pytest.mark.parametrize("make", [runs.settled, runs.rolled_back, runs.under_way, runs.stepped_back, runs.by_command])
+@pytest.mark.parametrize("make", ALL)
 def test_no_file_is_empty_and_no_line_of_a_text_ends_in_blanks(make: object) -> None:
     assert callable(make)
     for name, text in files(make()).items():
@@ -92,6 +93,30 @@ def test_metrics_before_are_those_the_rollback_was_decided_on() -> None:
     found = files(runs.rolled_back())
     before = next(text for name, text in found.items() if name.startswith("metrics_before"))
     assert "50% (500/1000)" in before and "0% (0/1000)" in before
+
+
+def test_metrics_after_are_those_measured_once_traffic_was_back() -> None:
+    entries = runs.measured_after()
+    found = files(entries)
+    after = next(text for name, text in found.items() if name.startswith("metrics_after"))
+    assert "0.3% (3/1000)" in after and "NoData: no series of Service shop-canary" in after
+    assert NOT_PART not in after and "reach back" not in after
+    assert "gateway follows" in after and "not known" not in after
+    draft = next(text for name, text in found.items() if name.startswith("incident_"))
+    assert "stable 0.3% (3/1000)" in draft.partition("## After the rollback")[2].partition("## Timeline")[0]
+    told = json.loads(found["run.json"])["rollback"]
+    assert told["after"]["http"]["stable"] == {"bad": 3, "total": 1000}
+    assert told["verifiedAt"] is not None
+    rows = [json.loads(line) for line in found["data/observations.jsonl"].splitlines()]
+    (row,) = [row for row in rows if row["source"] == "after" and row["role"] == "stable"]
+    assert (row["bad"], row["total"], row["entry"]) == (3, 1000, len(entries))
+
+
+def test_a_rollback_nobody_has_measured_after_says_so() -> None:
+    found = files(runs.rolled_back())
+    after = next(text for name, text in found.items() if name.startswith("metrics_after"))
+    assert NOT_PART in after
+    assert json.loads(found["run.json"])["rollback"]["after"] == {}
 
 
 def test_the_stage_table_of_the_release_note_has_all_stages_and_scores() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fakes.measuring import BAD
 from fakes.rig import Rig
-from sparkrelease.decide.facts import RouteMark
+from sparkrelease.decide.facts import RouteMark, Side
 
 
 async def test_without_leadership_caches_are_warm_and_nothing_is_written() -> None:
@@ -148,3 +150,33 @@ async def test_an_epoch_that_no_leader_ever_had_stops_no_process_and_no_rollback
     await rig.seconds(2)
     assert rig.route().weight == 0
     assert rig.fenced == []
+
+
+async def test_a_new_leader_fences_every_route_under_way_before_it_waits_for_the_pods_of_any() -> None:
+    rig = Rig(concurrent_writes=1)  # four rounds at a time
+    names = [f"web-{number}" for number in range(10)]
+    for name in names:
+        rig.release(name)
+    await rig.start()
+    await rig.seconds(2)
+    assert {rig.route(name).weight for name in names} == {10}
+    await rig.engine.scheduler.stop()
+    rig.engine = rig.build()
+    fenced: list[int] = []
+
+    async def slow(namespace: str, service: str) -> Side:
+        fenced.append(sum(_stamped(rig, name) is not None for name in names))
+        await asyncio.sleep(0)
+        return rig.cluster.sides[namespace, service]
+
+    rig.workloads.side = slow  # type: ignore[method-assign]
+    await rig.start()
+    await rig.seconds(2)
+    assert fenced, "the pods are looked at in the end"
+    assert fenced[0] == len(names)
+
+
+def _stamped(rig: Rig, name: str) -> RouteMark | None:
+    """The mark of a route, if it bears the epoch of the present leader."""
+    mark = rig.route(name).mark
+    return mark if mark is not None and mark.epoch == rig.epoch else None

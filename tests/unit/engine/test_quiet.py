@@ -254,5 +254,8 @@ async def test_what_a_canary_still_holds_after_its_rollback_is_told_and_then_not
     rig.measuring.open.clear()
     rig.cluster.calls.clear()
     await rig.seconds(600)
+    assert {call.kind for call in rig.cluster.calls} == {"evidence", "status"}, "what stable is then is measured once"
+    rig.cluster.calls.clear()
+    await rig.seconds(600)
     assert rig.cluster.calls == []
     assert not rig.engine.store.get(key).active  # type: ignore[union-attr]

@@ -322,3 +322,11 @@ async def test_nothing_is_left_after_closing(server: MisbehavingServer) -> None:
     while any(thread.name.startswith("prometheus-") for thread in threading.enumerate()):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
+
+
+async def test_a_text_that_many_series_bear_is_kept_once(server: MisbehavingServer) -> None:
+    server.body = vector(*(({"service": "shop", "sr_part": part}, "1") for part in ("bad", "total", "newest")))
+    answer = await ask(server)
+    assert isinstance(answer, Answer)
+    assert [row.labels["sr_part"] for row in answer.rows] == ["bad", "total", "newest"]
+    assert len({id(row.labels["service"]) for row in answer.rows}) == 1

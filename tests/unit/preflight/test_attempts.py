@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -26,8 +27,8 @@ ITEMS = [{"name": "api", "http": "http://$canary/x"}, {"name": "extra", "job": "
 class Preflight(World):
     """A world whose items say what they are told; `attempts` are the names of those that were looked at."""
 
-    def __init__(self, **verdicts: Verdict | None) -> None:
-        super().__init__(spec=spec(preflight=ITEMS))
+    def __init__(self, more: Mapping[str, object] | None = None, **verdicts: Verdict | None) -> None:
+        super().__init__(spec=spec(preflight=ITEMS, **(more or {})))
         self.verdicts: dict[str, Verdict | None] = {"api": Verdict.PASS, "extra": Verdict.PASS, **verdicts}
         self.attempts: list[str] = []
         self.looked_inside = 0
@@ -61,6 +62,8 @@ class Preflight(World):
         if wants.preflight:
             self.looked_inside += 1
             facts = replace(facts, preflight=self.preflight, baselines={})
+        if wants.spans:
+            facts = replace(facts, spans={ask.name: self._span(ask) for ask in wants.spans})
         if wants.gate_over is not None:
             facts = replace(facts, gate={t.name: self._metric(t.metric) for t in self.spec.thresholds})
         return facts

@@ -8,6 +8,7 @@ import pytest
 
 from fakes.preflight import FakeRunner, FakeSource
 from fakes.rig import NAMESPACE, Rig
+from fakes.signing import sign
 from sparkrelease.api.config import MetricsServer
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Phase, Verdict
@@ -149,3 +150,20 @@ async def test_an_error_of_the_operator_itself_is_no_pass() -> None:
 
     check = await ended(checks_of(FakeSource(), Broken()), resolved({"name": "a", "job": "x"}))  # type: ignore[arg-type]  # its run is narrower
     assert (check.verdict, "KeyError" in check.message) == (Verdict.ERROR, True)
+
+
+async def test_after_the_last_signature_every_item_is_begun_once_more() -> None:
+    rig = Rig()
+    key = rig.release(preflight=ITEMS, checklist=[{"name": "backups"}])
+    await rig.start()
+    await rig.until(lambda: rig.status(key).phase is Phase.AWAITING_APPROVAL)
+    assert len(rig.runner.ran) == 2
+    slow = rig.runner.hold("slow")
+    sign(rig.cluster, key, "jane")
+    await rig.seconds(3)
+    assert (rig.status(key).phase, rig.route().weight) == (Phase.PREFLIGHT, 0)
+    slow.set()
+    await rig.until(lambda: rig.route().weight == 10)
+    assert [item for _, item in rig.runner.ran] == ["api", "slow"] * 2
+    first, again = dict.fromkeys(attempt for attempt, _ in rig.runner.ran)
+    assert rig.runner.cleaned == [first, again], "what either made is removed"

@@ -1,4 +1,4 @@
-"""Files in ConfigMaps: fetched here, read in a process of their own."""
+"""Files in ConfigMaps and registries: fetched here, read in a process of their own."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import hashlib
 import json
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from sparkrelease.adapters.preflight.gets import Gets
 from sparkrelease.adapters.preflight.kube import Object, get, items, listed, part, text
+from sparkrelease.adapters.preflight.registries import Registries
 from sparkrelease.api.config import PreflightConfig
 from sparkrelease.api.expectations import Op
-from sparkrelease.api.preflight import PreflightItem
+from sparkrelease.api.preflight import FileRef, PreflightItem, RegistryRef
 from sparkrelease.api.status import Verdict
 from sparkrelease.decide.preflight.answers import FileAnswer, Unanswered
 from sparkrelease.ports.api_server import ApiServer
@@ -31,37 +34,44 @@ _KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL")
 _FOUND = TypeAdapter(FileAnswer)
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A file: what people call it, its content, and a detached signature where there is one beside it."""
+
+    name: str
+    content: bytes
+    signature: str = ""
+
+
 class Artifacts:
-    """Reads files of ConfigMaps, and what the pods of canary run."""
+    """Reads files of ConfigMaps and registries, and what the pods of canary run."""
 
     def __init__(self, api: ApiServer, config: PreflightConfig) -> None:
         self._api = api
         self._config = config
+        self._registries = Registries(Gets(api, config))
         self._readers = asyncio.Semaphore(READERS)
 
     async def read(self, subject: Subject, item: PreflightItem) -> FileAnswer | Unanswered:
         """The file as far as its kind is read."""
         ref = item.file
-        what = f"ConfigMap {ref.config_map}"
-        config_map = await get(self._api, "configmaps", subject.namespace, ref.config_map, what)
-        if isinstance(config_map, Unanswered):
-            return config_map
-        content = content_of(config_map, ref.key)
-        if content is None:
-            return Unanswered(Verdict.ERROR, f"{what} has no key {ref.key}")
-        digest = hashlib.sha256(content).hexdigest()
-        answer = FileAnswer(f"{ref.config_map}/{ref.key}", digest, len(content))
-        if (ref.sha256 not in {None, digest}) or (item.asks == "file" and item.signer is None):
+        held = await self._held(subject, ref)
+        if isinstance(held, Unanswered):
+            return held
+        digest = hashlib.sha256(held.content).hexdigest()
+        answer = FileAnswer(held.name, digest, len(held.content))
+        another = isinstance(ref, FileRef) and ref.sha256 not in {None, digest}
+        if another or (item.asks == "file" and item.signer is None):
             return answer
         key = self._key(item.signer) if item.signer is not None else ""
         if isinstance(key, Unanswered):
             return key
         request: dict[str, object] = {
             "file": answer.file,
-            "content": base64.b64encode(content).decode(),
+            "content": base64.b64encode(held.content).decode(),
             "kind": item.asks,
             "key": key,
-            "signature": (content_of(config_map, ref.key + SIGNATURE) or b"").decode(errors="replace"),
+            "signature": held.signature,
             "licenses": [name for line in item.expected if line.op is Op.IN for name in line.names]
             if item.asks == "sbom"
             else [],
@@ -70,6 +80,21 @@ class Artifacts:
         if isinstance(found, Unanswered) or item.asks != "provenance":
             return found
         return await self._with_images(subject, found)
+
+    async def _held(self, subject: Subject, ref: FileRef | RegistryRef) -> _Held | Unanswered:
+        """What the file is, from where it is."""
+        if isinstance(ref, RegistryRef):
+            found = await self._registries.read(ref)
+            return found if isinstance(found, Unanswered) else _Held(ref.text, found)
+        what = f"ConfigMap {ref.config_map}"
+        config_map = await get(self._api, "configmaps", subject.namespace, ref.config_map, what)
+        if isinstance(config_map, Unanswered):
+            return config_map
+        content = content_of(config_map, ref.key)
+        if content is None:
+            return Unanswered(Verdict.ERROR, f"{what} has no key {ref.key}")
+        signature = (content_of(config_map, ref.key + SIGNATURE) or b"").decode(errors="replace")
+        return _Held(f"{ref.config_map}/{ref.key}", content, signature)
 
     def _key(self, signer: str) -> str | Unanswered:
         """The public key (PEM) the administrator declared under that name."""

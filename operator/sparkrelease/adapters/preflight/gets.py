@@ -20,7 +20,7 @@ from sparkrelease.decide.preflight.answers import HttpAnswer, Unanswered
 from sparkrelease.ports.api_server import ApiServer
 
 _CHUNK = 65_536
-_HEADERS = {"User-Agent": f"sparkrelease/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
+_HEADERS = {"User-Agent": f"sparkrelease/{__version__}", "Accept-Encoding": "identity"}
 
 
 class _Guarded(ThreadedResolver):
@@ -50,13 +50,25 @@ class Gets:
         if isinstance(place, str):
             return Unanswered(Verdict.ERROR, place)
         if place.service is None:
-            return await self._fetch(url, f"{place.scheme}://{place.authority}{place.path}", place)
+            return await self._from_host(url, place)
         found = await self._endpoint(namespace, place)
         if isinstance(found, Unanswered):
             return found
         address, port = found
         host = f"[{address}]" if ":" in address else address
         return await self._fetch(url, f"{place.scheme}://{host}:{port}{place.path}", place)
+
+    async def get_allowed(self, url: str, accept: str) -> HttpAnswer | Unanswered:
+        """The same of a host the administrator allows, never of a Service; `accept` is the header of that name."""
+        place = place_of(url, "", self._config.hosts)
+        if isinstance(place, str):
+            return Unanswered(Verdict.ERROR, place)
+        if place.service is not None:
+            return Unanswered(Verdict.ERROR, f"host {place.authority} is not allowed here; name it in full")
+        return await self._from_host(url, place, accept)
+
+    async def _from_host(self, url: str, place: Place, accept: str = "*/*") -> HttpAnswer | Unanswered:
+        return await self._fetch(url, f"{place.scheme}://{place.authority}{place.path}", place, accept)
 
     async def _endpoint(self, namespace: str, place: Place) -> tuple[str, int] | Unanswered:
         """Address and port of a ready endpoint. The Service's own name is never resolved: it may be anybody's."""
@@ -78,7 +90,7 @@ class Gets:
             return Unanswered(Verdict.NO_DATA, f"{what} has no ready endpoint")
         return found[0]
 
-    async def _fetch(self, url: str, target: str, place: Place) -> HttpAnswer | Unanswered:
+    async def _fetch(self, url: str, target: str, place: Place, accept: str = "*/*") -> HttpAnswer | Unanswered:
         connector = aiohttp.TCPConnector(resolver=_Guarded(), force_close=True)
         begin = time.monotonic()
         try:
@@ -88,7 +100,7 @@ class Gets:
                 ) as session,
                 session.get(
                     target,
-                    headers={**_HEADERS, "Host": place.authority},
+                    headers={**_HEADERS, "Accept": accept, "Host": place.authority},
                     allow_redirects=False,
                     ssl=self._context(),
                     server_hostname=place.host if place.scheme == "https" else None,

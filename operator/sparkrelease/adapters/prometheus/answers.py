@@ -47,7 +47,7 @@ def _body(answer: HTTPAnswer, wanted: str) -> Mapping[str, Any] | Missing:
     if answer.status in range(300, 400):
         return Missing(Reason.PROMETHEUS_ERROR, f"HTTP {answer.status}: redirects are not followed", True)
     try:
-        body = json.loads(answer.body)
+        body = json.loads(answer.body, object_hook=_Reader().take)
     except (ValueError, RecursionError):
         return Missing(Reason.PROMETHEUS_ERROR, f"HTTP {answer.status}, not JSON: {_short(answer.body)}", True)
     if not isinstance(body, dict):
@@ -100,16 +100,34 @@ def _refusal(status: int, body: Mapping[str, object]) -> Missing:
     return Missing(Reason.PROMETHEUS_ERROR, f"HTTP {status} {kind}: {text}", True)
 
 
-def _rows(result: list[Any]) -> list[Row] | Missing:
-    rows = []
-    for series in result:
+class _Reader:
+    """Makes a row of each series of an instant query as soon as it is read, with every text in it once.
+
+    An answer for a thousand releases has thousands of series: as JSON they would take several times the memory.
+    """
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    def take(self, found: dict[str, Any]) -> object:
+        """The row an object of the answer is; what is none is left as it is."""
+        labels, value = found.get("metric"), found.get("value")
+        if not isinstance(labels, dict) or not isinstance(value, list):
+            return found
         try:
-            rows.append(Row(_labels(series["metric"]), float(series["value"][1])))
-        except (KeyError, IndexError, TypeError, ValueError):
-            if isinstance(series, dict) and "histogram" in series:
-                return Missing(Reason.INVALID_QUERY, "the query answers a native histogram, a number is wanted")
-            return _UNREADABLE
-    return rows
+            once = {name: self._texts.setdefault(text, text) for name, text in _labels(labels).items()}
+            return Row(once, float(value[1]))
+        except (IndexError, TypeError, ValueError):
+            return found
+
+
+def _rows(result: list[Any]) -> list[Row] | Missing:
+    odd = next((series for series in result if not isinstance(series, Row)), None)
+    if odd is None:
+        return result
+    if isinstance(odd, dict) and "histogram" in odd:
+        return Missing(Reason.INVALID_QUERY, "the query answers a native histogram, a number is wanted")
+    return _UNREADABLE
 
 
 def _series(result: list[Any]) -> list[Series] | Missing:

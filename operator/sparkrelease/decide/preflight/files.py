@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sparkrelease.api.preflight import PreflightItem
+from sparkrelease.api.preflight import FileRef, PreflightItem
 from sparkrelease.decide.preflight.answers import FileAnswer
 
 SEVERITIES = ("critical", "high", "medium", "low", "unknown")
@@ -19,7 +19,8 @@ _MOST = 3
 
 def file_faults(item: PreflightItem, answer: FileAnswer) -> Iterator[str]:
     """Nothing more is said of a file that is another one, or that somebody else signed."""
-    wanted = item.file.sha256
+    file = item.file
+    wanted = file.sha256 if isinstance(file, FileRef) else None  # a registry's manifest is compared where it is read
     if wanted is not None and answer.sha256 != wanted:
         yield f"the digest is sha256:{answer.sha256[:_SHOWN]}..., expected sha256:{wanted[:_SHOWN]}..."
         return
