@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from trading.desk import Desk
 from trading.faults import Faults, read_faults
+from trading.flag import Flag
 from trading.instruments import Instruments
 from trading.pace import Pace
+from trading.sides import BothSides
 from trading.surroundings import Surroundings
 
 ISOLATED = {
@@ -30,15 +35,52 @@ RELEASE_CHECKS = {
 """What only the application knows before it gets traffic; docs/preflight.md has the document."""
 
 
-class Site:
-    """Handlers of one process."""
+class Line:
+    """All that one version of the code does in a process, and what it counts."""
 
-    def __init__(self, version: str, pod: str, faults: Faults, pace: Pace) -> None:
-        self._identity = {"X-Version": version, "X-Pod": pod, **ISOLATED}
+    def __init__(self, version: str, faults: Faults, pace: Pace) -> None:
+        self.version = version
+        self.instruments = Instruments()
+        self.desk = Desk(self.instruments, faults, pace)
+        self.surroundings = Surroundings(self.instruments, faults, pace, self.desk)
+
+    async def order(self) -> int:
+        """Takes an order and counts it; the answer's HTTP status."""
+        begin = time.monotonic()
+        code = await self.desk.order()
+        self.instruments.requests.labels(str(code)).inc()
+        self.instruments.latency.observe(time.monotonic() - begin)
+        return code
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A flag, its name, and the names of the sides it splits users between: without the feature, and with it."""
+
+    flag: Flag
+    name: str
+    sides: tuple[str, str]
+
+
+class Site:
+    """Handlers of one process. With a feature it does everything twice: a fault is the feature's and nobody else's."""
+
+    def __init__(self, version: str, pod: str, faults: Faults, pace: Pace, feature: Feature | None = None) -> None:
+        self._pod = pod
         self._faults = faults
-        self._instruments = Instruments()
-        self._desk = Desk(self._instruments, faults, pace)
-        self._surroundings = Surroundings(self._instruments, faults, pace, self._desk)
+        self._feature = feature
+        self._line = Line(version, faults, pace)
+        self._lines: tuple[Line, ...] = (self._line,)
+        self.registry = self._line.instruments.registry
+        self._users = itertools.count()
+        if feature is not None:
+            self._without = Line(f"{version}-off", Faults(), pace)
+            self._lines = (self._without, self._line)
+            registries = [line.instruments.registry for line in self._lines]
+            self.registry = CollectorRegistry()
+            self.registry.register(BothSides(dict(zip(feature.sides, registries, strict=True))))
+            shown = Gauge("feature_flag_value", "Share a flag is on for.", ["flag"], registry=self.registry)
+            shown.labels(feature.name).set_function(lambda: feature.flag.share)
 
     def application(self) -> web.Application:
         """The application, with its surroundings running for as long as it does."""
@@ -53,22 +95,27 @@ class Site:
         return app
 
     async def _living(self, _app: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._surroundings.run(), name="surroundings")
+        tasks = [asyncio.create_task(line.surroundings.run(), name="surroundings") for line in self._lines]
         yield
-        task.cancel()
-        await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks)
 
-    async def _order(self, _request: web.Request) -> web.Response:
-        begin = time.monotonic()
-        code = await self._desk.order()
-        self._instruments.requests.labels(str(code)).inc()
-        self._instruments.latency.observe(time.monotonic() - begin)
-        return web.Response(status=code, text=f"{self._identity['X-Version']}\n", headers=self._identity)
+    async def _order(self, request: web.Request) -> web.Response:
+        line = self._line_for(request)
+        code = await line.order()
+        headers = {"X-Version": line.version, "X-Pod": self._pod, **ISOLATED}
+        return web.Response(status=code, text=f"{line.version}\n", headers=headers)
+
+    def _line_for(self, request: web.Request) -> Line:
+        """With the feature or without it. A client that does not say who it is is another user each time."""
+        if self._feature is None:
+            return self._line
+        user = request.headers.get("X-User") or f"user-{next(self._users)}"
+        return self._line if self._feature.flag.serves(user) else self._without
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(self._instruments.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+        return web.Response(body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _ready(self, _request: web.Request) -> web.Response:
         return web.Response(text="ready\n")
@@ -79,7 +126,7 @@ class Site:
     async def _report(self, request: web.Request) -> web.Response:
         """A browser's report; a GET only shows that somebody listens."""
         if request.method == "POST":
-            self._instruments.csp_reports.inc()
+            self._line.instruments.csp_reports.inc()
         return web.Response(status=204, headers=ISOLATED)
 
     async def _set(self, request: web.Request) -> web.Response:

@@ -28,6 +28,7 @@ from sparkrelease.adapters.kubernetes.deployments import KubernetesDeployments
 from sparkrelease.adapters.kubernetes.events import KubernetesEvents
 from sparkrelease.adapters.kubernetes.evidence import ConfigMapEvidence
 from sparkrelease.adapters.kubernetes.lists import ObjectLists
+from sparkrelease.adapters.kubernetes.named import NamedObjects
 from sparkrelease.adapters.kubernetes.settings import ConfigMapSettings
 from sparkrelease.adapters.kubernetes.status import KubernetesStatusWriter
 from sparkrelease.adapters.kubernetes.workloads import ServiceWorkloads
@@ -36,6 +37,8 @@ from sparkrelease.adapters.memory import give_back_what_is_free
 from sparkrelease.adapters.notify import WebhookNotifier
 from sparkrelease.adapters.preflight.runner import ClusterRunner
 from sparkrelease.adapters.prometheus import PrometheusSource
+from sparkrelease.adapters.traffic.by_kind import ProvidersByKind
+from sparkrelease.adapters.traffic.feature_flag import FeatureFlagProvider
 from sparkrelease.adapters.traffic.gateway_api import GatewayAPIProvider
 from sparkrelease.api.config import OperatorConfig
 from sparkrelease.decide.plan import EventDraft
@@ -45,6 +48,7 @@ from sparkrelease.engine.logs import LogFormat, set_up_logging
 from sparkrelease.engine.measure import Measurements
 from sparkrelease.engine.metrics import OperatorMetrics
 from sparkrelease.engine.process import Engine
+from sparkrelease.engine.targets import FLAG
 from sparkrelease.engine.world import World
 from sparkrelease.kopf_app import Watches
 from sparkrelease.ports.cluster import ObjectKey
@@ -112,7 +116,8 @@ class OperatorProcess:
         api = clients.normal
         lists = ObjectLists(api, config.namespaces)
         workloads = ServiceWorkloads(api)
-        traffic = GatewayAPIProvider(api, clients.rollback, clock, gateways=gateways)
+        routes = GatewayAPIProvider(api, clients.rollback, clock, gateways=gateways)
+        flags = FeatureFlagProvider(api, clients.rollback, clock)
         identity = new_identity()
         self._events = KubernetesEvents(api, instance=identity)
         self._notifier = WebhookNotifier(config.notifications, cluster=config.cluster_name or "")
@@ -129,7 +134,7 @@ class OperatorProcess:
                 lister=lists,
                 evidence=ConfigMapEvidence(api, pruner=clients.pruner),
                 workloads=workloads,
-                traffic=traffic,
+                traffic=ProvidersByKind(routes, {FLAG: flags}),
                 mitigations=ConfigMapSettings(api),
                 measuring=Measurements(self._source, config, metrics, workloads),
                 checks=Checks(
@@ -139,7 +144,8 @@ class OperatorProcess:
                     clock.now,
                     HttpAlerts(config.servers),
                 ),
-                caches=(workloads, traffic),
+                caches=(workloads, routes, flags),
+                named=NamedObjects(api, clients.watching),
                 fenced=_lost,
                 tell=self._tell,
                 notifier=self._notifier,

@@ -69,6 +69,10 @@ class GatewayRoutes:
     loads: list[Load] = field(default_factory=list)
 
     @property
+    def counts_changes(self) -> bool:
+        return True
+
+    @property
     def has_other_rule(self) -> bool:
         return not self.owned
 

@@ -32,7 +32,7 @@ class Snapshot:
 
     Attributes:
         version: changes with every write, of whomever.
-        generation: changes with every change of what the route says.
+        generation: grows with every change of what the route says (and with other writes, unless it `counts_changes`).
         weights: (stable, canary) in percent, of every managed rule.
         explicit: whether each of these weights is written out.
         says: all that the route says, weights included, in a form that can be compared.
@@ -128,6 +128,11 @@ class ProviderHarness(Protocol):
     @property
     def target(self) -> Target:
         """The route under test: referenced or owned."""
+        ...
+
+    @property
+    def counts_changes(self) -> bool:
+        """Whether the API server numbers the changes of what the route says; else its version stands for that."""
         ...
 
     @property

@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from conformance.accounts import reader_of
 from conformance.gateway_routes import CANARY, STABLE, GatewayRoutes
 from conformance.suite import ProviderConformance
 from sparkrelease.adapters.kubernetes.client import ApiClients, Identity, open_clients
 from sparkrelease.api.config import OperatorConfig
-from testbed.cluster import ServiceAccount
-from testbed.waiting import wait_for
 
 if TYPE_CHECKING:
     from testbed.cluster import Cluster
 
 _numbers = itertools.count(1)
-_RBAC = "rbac.authorization.k8s.io/v1"
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +35,7 @@ def backends(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def reader(cluster: Cluster, backends: str) -> Path:
     """Kubeconfig of an account that may read everything and write nothing."""
-    account = {"kind": "ServiceAccount", "name": "default", "namespace": backends}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": f"reader-{backends}"}
-    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}]
-    name = {"name": role["name"]}
-    cluster.apply({"apiVersion": _RBAC, "kind": "ClusterRole", "metadata": name, "rules": rules})
-    cluster.apply(
-        {"apiVersion": _RBAC, "kind": "ClusterRoleBinding", "metadata": name, "roleRef": role, "subjects": [account]}
-    )
-    return wait_for("account", lambda: cluster.kubeconfig(ServiceAccount(backends, "default")))
+    return reader_of(cluster, backends)
 
 
 class GatewayAPIConformance(ProviderConformance):

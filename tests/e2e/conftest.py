@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from testbed.flagdesk import FLAG, FlagDesk, flag_config
 from testbed.invariants import Watcher
 from testbed.managed import ManagedShop
 from testbed.shop import Shop
@@ -67,6 +68,26 @@ def managed_shop(shops: MakeShop) -> ManagedShop:
     shop = shops(owned=True, kind=ManagedShop)
     assert isinstance(shop, ManagedShop)
     return shop
+
+
+@pytest.fixture
+def flag_operator(operators: SoleOperator, cluster: Cluster) -> Operator:
+    """An operator that knows by which label the application tells its sides apart."""
+    return operators.run(**{key: value for key, value in flag_config(cluster).items() if key == "servers"})
+
+
+@pytest.fixture
+def desk(cluster: Cluster) -> Iterator[FlagDesk]:
+    """A desk with its flag off; in the end every write of it must have kept the promises."""
+    if cluster.lane == "kind":
+        pytest.skip("a real kubelet takes a minute to bring a flag into a pod")
+    since = cluster.audit_cursor()
+    made = FlagDesk(cluster, cluster.namespace("flag"), "desk")
+    yield made
+    watcher = Watcher(made.namespace, f"{made.name}-canary", operator_user(), flag=FLAG)
+    broken = watcher.read(cluster.audit_events(since)).broken
+    made.close()
+    assert not broken, "\n".join(broken)
 
 
 def operator_user() -> str:

@@ -18,6 +18,7 @@ from sparkrelease.decide.facts import (
     SpanAsk,
     Window,
 )
+from sparkrelease.decide.flagging import FlagSeen
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.ports.cluster import ObjectKey
 
@@ -33,6 +34,7 @@ class FakeMeasuring:
         self.stable: dict[ObjectKey, Reading] = {}
         self.followed: dict[ObjectKey, ResolvedSpec] = {}
         self.findings: tuple[Finding, ...] = ()
+        self.flags: dict[ObjectKey, FlagSeen] = {}
         self.open: dict[ObjectKey, int] = {}
         self.drained: list[ObjectKey] = []
         self.blind: list[ObjectKey] = []
@@ -76,6 +78,9 @@ class FakeMeasuring:
 
     def share(self, key: ObjectKey) -> Share | None:
         return None
+
+    def flag(self, key: ObjectKey) -> FlagSeen | None:
+        return self.flags.get(key)
 
     @property
     def draining(self) -> Collection[ObjectKey]:

@@ -11,6 +11,7 @@ from fakes.cluster import Call, FakeCluster, FakeEvidence, FakeObjects, FakeRout
 from fakes.deployments import FakeDeployments
 from fakes.measuring import FakeMeasuring
 from fakes.mitigations import FakeMitigations
+from fakes.named import FakeNamed
 from fakes.notifier import FakeNotifier
 from fakes.preflight import FakeRunner, FakeSource
 from sparkrelease.api.config import OperatorConfig
@@ -76,6 +77,7 @@ class Rig:
         self.measuring = FakeMeasuring()
         self.runner, self.source = FakeRunner(), FakeSource()
         self.notifier = FakeNotifier()
+        self.named = FakeNamed()
         self.config = OperatorConfig.model_validate({"tick": "1s", **config})
         self.fenced: list[str] = []
         self.epoch = 0
@@ -105,6 +107,7 @@ class Rig:
                 measuring=self.measuring,
                 checks=Checks(self.runner, self.source, self.config.servers, self.clock.now),
                 caches=(workloads, traffic),
+                named=self.named,
                 fenced=self.fenced.append,
                 tell=self._tell,
                 notifier=self.notifier,

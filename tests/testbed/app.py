@@ -142,5 +142,14 @@ def switch(base_url: str, **wishes: str | float | bool | None) -> dict[str, Any]
     return state
 
 
+def get_text(url: str) -> str:
+    """What a pod answers to a GET.
+
+    Raises:
+        urllib3.exceptions.HTTPError: it did not answer.
+    """
+    return urllib3.request("GET", url, timeout=5, retries=False).data.decode(errors="replace")
+
+
 def _plain(value: str | float | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -15,6 +15,7 @@ import urllib3
 
 from testbed.paths import PROJECT
 from testbed.processes import ManagedProcess
+from testbed.volumes import within
 
 IMAGE = re.compile(r"(?:.*/)?testbed/(?P<program>app|trading):(?P<version>v[\w.]+)(?:-[\w.-]+)?")
 """Images this kubelet has: the test application and the example `trading`, tagged with the version they answer
@@ -62,7 +63,14 @@ class Container:
 
     @classmethod
     def create(
-        cls, app: Path, folder: Path, pod: Mapping[str, Any], spec: Mapping[str, Any], address: str
+        cls,
+        app: Path,
+        folder: Path,
+        pod: Mapping[str, Any],
+        spec: Mapping[str, Any],
+        address: str,
+        *,
+        mounts: Mapping[str, Path] | None = None,
     ) -> Container:
         """A container that has not been started yet; one with an unknown image never will be."""
         known = IMAGE.fullmatch(spec["image"])
@@ -74,7 +82,7 @@ class Container:
         name = f"pods/{meta['namespace']}_{meta['name']}_{spec['name']}"
         inside = {"POD_IP": address, "VERSION": known["version"], "GOMAXPROCS": "1", "GOGC": "50"}
         inside["PYTHONPATH"] = str(PROJECT / "examples")
-        env = {**inside, **_environment(pod, spec, address)}
+        env = {**inside, **within(mounts or {}, _environment(pod, spec, address))}
         once = pod["spec"].get("restartPolicy") == "Never"
         return cls(spec, address, ManagedProcess(name, argv, folder, env, isolated_env=True), once)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sparkrelease.api.flags import LADDER, weight_of
 from testbed.audit import AuditEvent
 from testbed.shop import canary_percent
 
@@ -34,6 +35,8 @@ class Watcher:
     canary: str
     operator_user: str
     highest_stage: float = 100.0
+    flag: str = ""
+    """Key of the ConfigMap that holds the weight, where it is a feature flag's."""
     broken: list[str] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     writers: list[str] = field(default_factory=list)
@@ -55,6 +58,7 @@ class Watcher:
                 self._release(event, body)
             elif event.resource == "configmaps":
                 self._evidence(event)
+                self._flag(event, body)
         return self
 
     def _say(self, event: AuditEvent, text: str) -> None:
@@ -70,7 +74,17 @@ class Watcher:
                 self._say(event, "a weight is not explicit")
             elif sum(weights) not in {100, 100_000}:
                 self._say(event, f"weights {weights} do not sum to the whole")
-        weight = canary_percent(body, self.canary)
+        self._weight(event, body, canary_percent(body, self.canary))
+
+    def _flag(self, event: AuditEvent, body: dict[str, Any]) -> None:
+        value = body.get("data", {}).get(self.flag)
+        if value is None or event.user != self.operator_user:
+            return
+        if value not in LADDER.values():
+            self._say(event, f"{value!r} is no rung of the ladder")
+        self._weight(event, body, weight_of(value) or 0.0)
+
+    def _weight(self, event: AuditEvent, body: dict[str, Any], weight: float) -> None:
         last = self.weights[-1] if self.weights else 0.0
         if weight > last and weight > self._allowed:
             self._say(event, f"weight rose to {weight} before status and evidence allowed more than {self._allowed}")

@@ -5,7 +5,7 @@ containers, probes them, restarts dead ones, reports status as a kubelet would, 
 periods, and answers ImagePullBackOff for any image but the test application's. It is level-triggered: an API server
 that goes away and comes back finds it going on.
 
-Left out: init containers, volumes, liveness and startup probes, exec, resources.
+Left out: init containers, volumes other than ConfigMaps, liveness and startup probes, exec, resources.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from testbed.kubeapi import ApiError, KubeApi, KubeObject
 from testbed.namespace import POD_NETWORK
 from testbed.paths import python_environment
 from testbed.processes import ManagedProcess
+from testbed.volumes import ConfigMapVolumes
 
 NODE = "testbed-node"
 STEP = 0.05
@@ -46,11 +47,14 @@ log = logging.getLogger("kubelet")
 class LocalPod:
     """One pod: its containers, what was last reported of it, and its way out."""
 
-    def __init__(self, obj: KubeObject, address: str, app: Path, folder: Path) -> None:
+    def __init__(self, obj: KubeObject, address: str, app: Path, folder: Path, volumes: ConfigMapVolumes) -> None:
         self.meta = obj["metadata"]
         self.address = address
         self.started_at = timestamp()
-        self.containers = [Container.create(app, folder, obj, spec, address) for spec in obj["spec"]["containers"]]
+        self.containers = [
+            Container.create(app, folder, obj, spec, address, mounts=volumes.mounts(obj, spec))
+            for spec in obj["spec"]["containers"]
+        ]
         self.needs_binding = not obj["spec"].get("nodeName")
         self.changed = True
         self.request: Future[bool] | None = None
@@ -135,6 +139,7 @@ class Kubelet:
         self.app = app
         self.folder = folder
         self.pods: dict[str, LocalPod] = {}
+        self._volumes = ConfigMapVolumes(api, folder)
         self._events: queue.SimpleQueue[tuple[str, KubeObject]] = queue.SimpleQueue()
         self._requests = ThreadPoolExecutor(max_workers=8, thread_name_prefix="request")
         first = int(ipaddress.ip_address(addresses.FIRST_POD))
@@ -185,7 +190,7 @@ class Kubelet:
                 self.pods.pop(uid).kill()
             return
         if pod is None:
-            pod = self.pods[uid] = LocalPod(obj, next(self._addresses), self.app, self.folder)
+            pod = self.pods[uid] = LocalPod(obj, next(self._addresses), self.app, self.folder, self._volumes)
         if obj["metadata"].get("deletionTimestamp"):
             pod.end(obj)
 

@@ -118,3 +118,34 @@ def test_writes_that_were_answered_the_other_way_round_break_nothing() -> None:
 def test_a_weight_above_the_highest_stage_is_named() -> None:
     watcher = Watcher(NAMESPACE, "shop-canary", OPERATOR, highest_stage=50)
     assert "above the highest stage" in watcher.read([release(100), route(100)]).broken[0]
+
+
+def flag(value: str, user: str = OPERATOR) -> AuditEvent:
+    """Somebody writes a feature flag."""
+    body = {"metadata": {"annotations": {"sparkrelease.dev/run": RUN}}, "data": {"FEATURE": value}}
+    return write("configmaps", body, name="shop-flags", user=user)
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ([flag("0.5")], "rose to 50.0 before status"),
+        ([release(1), flag("preview"), flag("0.1")], "rose to 10.0 before status"),
+        ([release(30), flag("0.3")], "no rung"),
+        ([release(10, rollback={"run": RUN}), flag("0.1")], "which was rolled back"),
+    ],
+)
+def test_a_flag_is_a_weight_like_any_other(events: list[AuditEvent], words: str) -> None:
+    found = Watcher(NAMESPACE, "shop-canary", OPERATOR, flag="FEATURE").read(events).broken
+    assert len(found) == 1, found
+    assert words in found[0]
+
+
+def test_a_flag_that_climbs_as_it_may_and_one_that_a_person_edits_break_nothing() -> None:
+    up = [
+        event
+        for weight, value in ((1, "preview"), (10, "0.1"), (100, "1.0"))
+        for event in (release(weight), flag(value))
+    ]
+    watcher = Watcher(NAMESPACE, "shop-canary", OPERATOR, flag="FEATURE")
+    assert watcher.read([*up, flag("0"), flag("0.5", user=PERSON)]).broken == []

@@ -249,6 +249,7 @@ class Reason(Documented):
     # Traffic
     TRAFFIC_IN_SYNC = "TrafficInSync", "The route says what is wanted and its gateway accepts it."
     ROUTE_PENDING = "RoutePending", "The gateway has not accepted the route's present generation yet."
+    FLAG_PENDING = "FlagPending", "Not every ready pod shows the flag's value yet, or nobody can say what they show."
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted", "The gateway refuses the route; the message has its words."
     SHARE_MISMATCH = "ShareMismatch", "Measured requests contradict the weight."
     TRAFFIC_REVERTED = "TrafficReverted", "Somebody else changed the weights; they were set again."

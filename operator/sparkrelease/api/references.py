@@ -13,6 +13,13 @@ STAGES_GIVEN = Rule(
     ".stages",
 )
 
+STAGES_ON_RUNGS = Rule(
+    "!has(self.traffic.featureFlag) || !has(self.stages) || "
+    "self.stages.all(s, s.weight in [0.0, 1.0, 10.0, 50.0, 100.0])",
+    "a feature flag has a value for the weights 0, 1 (preview), 10, 50 and 100; use these",
+    ".stages",
+)
+
 
 def _rule_on_metric(rules: str, legs: str, wrong: str, message: str) -> Rule:
     """A rule that no item of spec.<rules> is `wrong`; in it `r` is the item, and `l` one of its legs if it has some."""
@@ -107,6 +114,7 @@ COUNTED_TEST = _rule_on_metric(
 
 BETWEEN_PARTS = (
     STAGES_GIVEN,
+    STAGES_ON_RUNGS,
     THRESHOLD_METRIC,
     TRIGGER_METRIC,
     TEST_METRIC,

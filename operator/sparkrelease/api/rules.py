@@ -213,7 +213,9 @@ LAST_STEP = Rule("self.size() == 0 || self[self.size() - 1] == 0.0", "the last s
 # ---------------------------------------------------------------- traffic
 
 ONE_PROVIDER = Rule(
-    "[has(self.gatewayAPI)].exists_one(given, given)", "name exactly one traffic provider: gatewayAPI", ".gatewayAPI"
+    "has(self.gatewayAPI) != has(self.featureFlag)",
+    "name exactly one traffic provider: gatewayAPI or featureFlag",
+    ".gatewayAPI",
 )
 TWO_SERVICES = Rule(
     "self.stable.service != self.canary.service",

@@ -11,6 +11,7 @@ from sparkrelease.api import references, rules
 from sparkrelease.api.approval import ChecklistItem, Expiry, Signatures
 from sparkrelease.api.base import Documented, SpecModel
 from sparkrelease.api.comparison import Comparison
+from sparkrelease.api.flags import FeatureFlag
 from sparkrelease.api.gateway import GatewayAPITraffic
 from sparkrelease.api.metrics import Metric, Threshold
 from sparkrelease.api.notifications import Notification
@@ -83,13 +84,16 @@ class Traffic(SpecModel):
     gateway_api: GatewayAPITraffic | None = Field(
         default=None, alias="gatewayAPI", description="Split by a Gateway API route (HTTPRoute or GRPCRoute)."
     )
+    feature_flag: FeatureFlag | None = Field(
+        default=None, description="Split by the application itself, by the value of a flag."
+    )
     contested: Contested = Field(
         default=Contested(), description="Limits for a route that somebody else keeps writing."
     )
 
     @model_validator(mode="after")
     def _follows_rules(self) -> Self:
-        rules.ONE_PROVIDER.require(self.gateway_api is not None)
+        rules.ONE_PROVIDER.require((self.gateway_api is None) != (self.feature_flag is None))
         rules.TWO_SERVICES.require(self.stable.service != self.canary.service)
         return self
 

@@ -20,14 +20,17 @@ from sparkrelease.cli.sent import Answered, Purpose, Sent, SentRecorder
 from sparkrelease.decide.asks import counted_tests, histories_of
 from sparkrelease.decide.budget import budget_asks
 from sparkrelease.decide.facts import Finding, Missing
-from sparkrelease.decide.promql import SERIES, filled, matchers_of, up_query
+from sparkrelease.decide.flagging import flag_query
+from sparkrelease.decide.promql import POD_LABELS, SERIES, filled, matchers_of, up_query
 from sparkrelease.decide.readings import Group, Place, Sorted, sort_answer
 from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.decide.selectors import read_selector
 from sparkrelease.decide.series import Answer, RangeAnswer
 from sparkrelease.decide.watching import asks_of_check, pause_of
 from sparkrelease.decide.windows import exact_query, last_end, window_template
 from sparkrelease.engine.besides import UP_PAUSE, history_pause
 from sparkrelease.engine.draining import PAUSE as DRAINING_PAUSE
+from sparkrelease.engine.flagged import PAUSE as FLAG_PAUSE
 from sparkrelease.engine.measure import SHARE_PAUSE, Measurements
 from sparkrelease.engine.needs import Need, needs_of, own_scope, places
 from sparkrelease.ports.cluster import ObjectKey
@@ -144,6 +147,9 @@ class _Known:
         self._spec, self._config, self._needs = spec, config, needs
         self._server = config.servers[spec.prometheus]
         self._scope = own_scope(key, spec)
+        flag = spec.traffic.feature_flag
+        gauge = read_selector(flag.metric) if flag is not None else ""
+        self._flag = "" if isinstance(gauge, str) else flag_query(gauge, [key.namespace])
         self._windows = {
             exact_query(window_template(need.template, need.metric.every), self._scope): need
             for need in needs
@@ -160,6 +166,8 @@ class _Known:
                 purpose = Purpose.HISTORY
             elif sent.promql == up_query(labels, self._scope):
                 purpose = Purpose.TARGETS
+            elif sent.promql == self._flag:
+                purpose, labels = Purpose.FLAG, POD_LABELS
             elif need is None and self._server.share is not None:
                 purpose, labels = Purpose.SHARE, self._server.share.labels
         elif purpose is Purpose.DRAINING and self._server.connections is not None:
@@ -175,6 +183,8 @@ class _Known:
         match purpose:
             case Purpose.WINDOW if need is not None:
                 return need.metric.every
+            case Purpose.FLAG:
+                return max(FLAG_PAUSE, tick)
             case Purpose.SHARE:
                 return max(SHARE_PAUSE, tick)
             case Purpose.TARGETS:

@@ -17,6 +17,7 @@ from sparkrelease.adapters.preflight.gets import Gets
 from sparkrelease.adapters.preflight.hosts import place_of
 from sparkrelease.adapters.prometheus import PrometheusSource
 from sparkrelease.api.config import OperatorConfig, PreflightConfig
+from sparkrelease.api.flags import weight_of
 from sparkrelease.api.preflight import PreflightItem
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
@@ -152,7 +153,7 @@ async def _try(target: Manifest, here: From) -> list[Tried]:
             lines.append(Tried("metrics", "built in", Result.SKIP, text))
             runner.skipped |= {item.name: text for item in spec.preflight if item.promql is not None}
         lines += await (_services(target, here) if spec.workload is None else _workload(target, here))
-        lines.append(Tried("route", "built in", Result.SKIP, "the operator tries a write of it (dry run)"))
+        lines.append(await _weights(target, here))
         tried = spec.model_copy(
             update={"preflight": tuple(item for item in spec.preflight if item.name not in runner.skipped)}
         )
@@ -213,6 +214,30 @@ async def _workload(target: Manifest, here: From) -> list[Tried]:
     text = f"Deployment {seen.candidate.name} can be kept; its copy {seen.stable.name} {copy}"
     warned = [Tried(f.check, "built in", Result.WARN, f.problem.message) for f in findings_of(seen)]
     return [Tried("workload", "built in", Result.PASS, text), *warned]
+
+
+async def _weights(target: Manifest, here: From) -> Tried:
+    """What holds the weights; of a flag its value, as far as this person may see it."""
+    flag = target.spec.traffic.feature_flag
+    if flag is None:
+        return Tried("route", "built in", Result.SKIP, "the operator tries a write of it (dry run)")
+    where = f"flag {flag.config_map}/{flag.key}"
+    if isinstance(here.cluster, str):
+        return Tried(where, "built in", Result.SKIP, f"needs the cluster: {here.cluster}")
+    path = f"/api/v1/namespaces/{target.namespace}/configmaps/{flag.config_map}"
+    reply = await _Reads(here.cluster).request("GET", path)
+    if reply.not_found:
+        text = f"ConfigMap {flag.config_map} does not exist in namespace {target.namespace}"
+        return Tried(where, "built in", Result.FAIL, text)
+    if reply.problem is not None:
+        return Tried(where, "built in", Result.SKIP, reply.problem.message)
+    data = reply.body.get("data")
+    value = data.get(flag.key) if isinstance(data, Mapping) else None
+    if not isinstance(value, str):
+        return Tried(where, "built in", Result.FAIL, "there is no such key; add it with the value 0")
+    if weight_of(value) != 0:
+        return Tried(where, "built in", Result.FAIL, f"holds {value[:64]!r}; a run begins with it off: set it to 0")
+    return Tried(where, "built in", Result.PASS, "holds 0; the operator tries a write of it (dry run)")
 
 
 def _line(item: PreflightItem, check: Check | None, skipped: str | None) -> Tried:

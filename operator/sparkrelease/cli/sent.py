@@ -21,6 +21,8 @@ class Purpose(StrEnum):
     """Exact counts of one window, for the tests that compare canary with stable."""
     SHARE = "share"
     """Requests per role, to see that the weight is in force."""
+    FLAG = "flag"
+    """What each pod shows of the feature flag, to see that its value is in force."""
     DRAINING = "draining"
     """What canary still holds open after a rollback."""
     HISTORY = "history"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sparkrelease.api.conditions import ConditionType, is_true
+from sparkrelease.api.flags import value_of
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Phase, Run
 from sparkrelease.decide.aftermath import mind_aftermath
@@ -15,7 +16,7 @@ from sparkrelease.decide.managed import park_candidate
 from sparkrelease.decide.mitigation import undo_mitigations
 from sparkrelease.decide.obstacles import first_obstacle
 from sparkrelease.decide.plan import ReleaseRoute
-from sparkrelease.decide.runs import next_run_id, start_run
+from sparkrelease.decide.runs import next_run_id, start_run, stays_on
 from sparkrelease.decide.signing import approval_data, awaits_go, ballot, wait_for_go
 
 
@@ -72,11 +73,13 @@ def route_at_rest(d: Draft) -> bool:
     marked = route.mark is not None and route.mark.run == run.id
     if not marked:
         return True
-    if not same_weight(route.canary_weight, 0):
+    stays = stays_on(run)
+    if not stays and not same_weight(route.canary_weight, 0):
         d.aim(0, rollback=route.mark.rollback if route.mark else "")
         d.wake_at = d.now + d.facts.tick
         return False
-    d.route = ReleaseRoute(original=d.status.original_route.state if d.status.original_route else None)
+    before = d.status.original_route.state if d.status.original_route else None
+    d.route = ReleaseRoute(original=value_of(d.status.weight.desired) if stays else before)
     d.urgent = True
     d.finalizer = False
     d.wake_at = d.now + d.facts.tick
@@ -86,8 +89,9 @@ def route_at_rest(d: Draft) -> bool:
 
 def _say_after(d: Draft, run: Run | None) -> None:
     if run is not None and run.end is Outcome.SETTLED:
-        d.condition(ConditionType.SETTLED, "True", Reason.SETTLED, f"stable serves {run.version}")
-        d.stand(Phase.SUCCEEDED, "True", Reason.SETTLED, f"{run.version} is on stable and serves all traffic")
+        where = "is on for everybody" if stays_on(run) else "is on stable and serves all traffic"
+        d.condition(ConditionType.SETTLED, "True", Reason.SETTLED, f"{run.version} {where}")
+        d.stand(Phase.SUCCEEDED, "True", Reason.SETTLED, f"{run.version} {where}")
 
 
 # ---------------------------------------------------------------- what is said

@@ -84,6 +84,8 @@ class Side:
     not_ready: int = 0
     fingerprints: frozenset[str] = frozenset()
     problem: Problem | None = None
+    pods: frozenset[str] = frozenset()
+    """Names of the ready ones, where they have names."""
 
     @property
     def rolled_out(self) -> bool:
@@ -266,6 +268,8 @@ class Facts:
     canary: Side = field(default_factory=Side)
     workload: ManagedWorkload | None = None
     """Of a release with spec.workload; None before the first look."""
+    one_workload: bool = False
+    """Whether both Services are in front of the same pods, which split their users by a feature flag."""
     metrics: Mapping[str, MetricFacts] = field(default_factory=dict)
     """By metric name, over the metric's own window; empty until first asked."""
     asked: Mapping[Ask, MetricFacts] = field(default_factory=dict)

@@ -119,8 +119,10 @@ def _kept_status(status: SparkReleaseStatus) -> SparkReleaseStatus:
 
 
 def _kept_facts(facts: Facts) -> Facts:
-    """The facts without the record of a route's weights, which may be long and decides nothing."""
-    route = facts.route
-    if not route.original:
-        return facts
-    return dataclasses.replace(facts, route=dataclasses.replace(route, original=""))
+    """The facts without what may be long and decides nothing: the record of a route's weights, and names of pods."""
+    route, stable, canary = facts.route, facts.stable, facts.canary
+    if route.original:
+        route = dataclasses.replace(route, original="")
+    if stable.pods or canary.pods:
+        stable, canary = (dataclasses.replace(side, pods=frozenset()) for side in (stable, canary))
+    return dataclasses.replace(facts, route=route, stable=stable, canary=canary)

@@ -16,7 +16,7 @@ from sparkrelease.decide.managed import is_managed, is_refused, nothing_differs,
 from sparkrelease.decide.plan import SetWeight
 from sparkrelease.decide.regress import forgotten
 from sparkrelease.decide.resolve import ResolvedSpec, digest
-from sparkrelease.decide.runs import same_pods_as_ended_run
+from sparkrelease.decide.runs import same_pods_as_ended_run, stays_on
 
 LOOK_AGAIN = timedelta(seconds=30)
 """Pause before what failed is tried again by itself."""
@@ -33,7 +33,8 @@ def _settled(d: Draft) -> Problem | None:
     if settled is None or settled.observed or (is_managed(d) and settled.template != template_of(d)):
         return None
     if settled.version == d.facts.wanted_version:
-        return Problem(Reason.SETTLED, f"{settled.version} is on stable and serves all traffic")
+        where = "is on for everybody" if stays_on(d.status.run) else "is on stable and serves all traffic"
+        return Problem(Reason.SETTLED, f"{settled.version} {where}")
     return None
 
 
@@ -108,7 +109,7 @@ def _pods(d: Draft) -> Problem | None:
         return Problem(Reason.STABLE_NOT_READY, f"{stable.ready} ready and {stable.not_ready} unready stable endpoints")
     if not canary.rolled_out and not (is_managed(d) and nothing_differs(d)):
         return Problem(Reason.CANARY_NOT_READY, f"{canary.ready} ready and {canary.not_ready} unready canary endpoints")
-    if nothing_differs(d):
+    if nothing_differs(d) and not d.facts.one_workload:
         _note_baseline(d, stable.fingerprint or "")
         return Problem(Reason.NOTHING_TO_RELEASE, f"canary runs what stable runs ({stable.fingerprint})")
     return None

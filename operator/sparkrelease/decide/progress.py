@@ -20,7 +20,7 @@ from sparkrelease.decide.goahead import mind_go
 from sparkrelease.decide.managed import copied, has_new_template, is_managed, mind_workload, nothing_differs
 from sparkrelease.decide.regress import mind_lost_evidence, mind_regression
 from sparkrelease.decide.rollback import continue_rollback, going_back, roll_back
-from sparkrelease.decide.runs import end_run, note_settled, settle_run
+from sparkrelease.decide.runs import end_run, note_settled, one_workload, settle_run
 from sparkrelease.decide.settle import back_to_canary, promote, say_promoted, settling, stable_caught_up, walk_back
 from sparkrelease.decide.sharedgate import begin_anew
 from sparkrelease.decide.signing import awaits_go, awaits_stage, no_go_rolls_back, signed_or_waits
@@ -94,7 +94,7 @@ def _canary_changed(d: Draft) -> None:
     on_stable = stable.rolled_out and stable.fingerprint == run.canary_fingerprint
     if run.promoted_at is not None and on_stable and (copied(d) or not is_managed(d)):
         settle_run(d, f"stable serves {run.version}; other pods than the promoted ones answer behind canary")
-    elif nothing_differs(d):
+    elif nothing_differs(d) and not one_workload(run):
         end_run(d, Outcome.CANCELLED, Reason.CANCELLED, "canary runs what stable runs again")
     else:
         if copied(d):

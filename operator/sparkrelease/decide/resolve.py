@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar, cast
 
 from sparkrelease.api.base import Duration, SpecModel
 from sparkrelease.api.comparison import Comparison, ComparisonTest
+from sparkrelease.api.flags import LADDER, value_of
 from sparkrelease.api.metrics import JudgedAt, Metric, Threshold
 from sparkrelease.api.preflight import PreflightItems
 from sparkrelease.api.reasons import Reason
@@ -189,7 +190,7 @@ def resolve(spec: SparkReleaseSpec, policy: ReleasePolicySpec | None) -> Resolve
         no_data=spec.no_data or policy.no_data or NoData(),
         watch=merged.watch,
         error_budget=merged.error_budget,
-        settle=spec.settle or policy.settle or Settle(),
+        settle=merged.settle,
         progress_deadline=_first(spec.progress_deadline, policy.progress_deadline),
         paused=spec.paused,
         dry_run=spec.dry_run,
@@ -258,6 +259,8 @@ class _Merged:
         self.comparison = spec.comparison or policy.comparison
         self.watch = spec.watch or policy.watch
         self.error_budget = spec.error_budget or policy.error_budget
+        self.settle = spec.settle or policy.settle or Settle()
+        self._flag = spec.traffic.feature_flag
         self._where = f"the release or in policy {spec.policy_ref.name}" if spec.policy_ref else "the release"
         self._by_name = {metric.name: metric for metric in self.metrics}
 
@@ -279,6 +282,7 @@ class _Merged:
         for test in self.comparison.tests if self.comparison else ():
             yield from self._test_faults(test)
         yield from self._budget_faults()
+        yield from self._rung_faults()
 
     def _threshold_faults(self, threshold: Threshold) -> Iterator[str]:
         path = f"spec.thresholds[{threshold.name}]"
@@ -326,6 +330,17 @@ class _Merged:
             yield f"{path}: {self._no_metric(test.metric)}"
         elif not metric.counted:
             yield f"{path}: {metric.name} is a value; a test counts events, so use a metric with bad and total"
+
+    def _rung_faults(self) -> Iterator[str]:
+        """Weights that a feature flag has no value for."""
+        if self._flag is None:
+            return
+        rungs = ", ".join(f"{weight:g} ({value})" for weight, value in LADDER.items())
+        weights = {f"spec.stages[{stage.name}].weight": stage.weight for stage in self.stages}
+        weights |= {f"spec.settle.steps[{place}]": weight for place, weight in enumerate(self.settle.steps)}
+        for path, weight in weights.items():
+            if value_of(weight) is None:
+                yield f"{path}: {weight:g} is no rung of a feature flag; use one of {rungs}"
 
     def _no_metric(self, name: str) -> str:
         known = ", ".join(sorted(self._by_name)) or "none"

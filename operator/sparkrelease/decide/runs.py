@@ -117,9 +117,10 @@ def look_again(d: Draft) -> None:
 
 
 def _original_route(d: Draft) -> OriginalRoute | None:
-    """What a referenced route says before the run."""
+    """What a referenced route, or a flag, says before the run."""
     original, provider = d.facts.route.original, d.spec.traffic.gateway_api
-    if provider is None or provider.route is None or original is None:
+    referenced = d.spec.traffic.feature_flag is not None or (provider is not None and provider.route is not None)
+    if not referenced or original is None:
         return None
     return OriginalRoute(route=route_name(d), state=original)
 
@@ -154,8 +155,10 @@ def baseline_data(d: Draft) -> dict[str, object]:
 
 
 def route_name(d: Draft) -> str:
-    """Kind and name of the route, for people."""
-    gateway = d.spec.traffic.gateway_api
+    """Kind and name of what holds the weights, for people."""
+    gateway, flag = d.spec.traffic.gateway_api, d.spec.traffic.feature_flag
+    if flag is not None:
+        return f"ConfigMap/{flag.config_map}"
     if gateway is not None and gateway.route is not None:
         return f"{gateway.route.kind}/{gateway.route.name}"
     if gateway is not None and gateway.owned is not None:
@@ -163,17 +166,28 @@ def route_name(d: Draft) -> str:
     return ""
 
 
+def one_workload(run: Run | None) -> bool:
+    """Whether a run is about a feature of one workload: without a flag, two sides that are the same start no run."""
+    return run is not None and bool(run.canary_fingerprint) and run.canary_fingerprint == run.stable_fingerprint
+
+
+def stays_on(run: Run | None) -> bool:
+    """Whether an ended run leaves its flag as it is: a feature is settled where it serves everybody."""
+    return run is not None and run.end is Outcome.SETTLED and one_workload(run)
+
+
 def end_run(d: Draft, outcome: Outcome, reason: Reason, message: str, data: Mapping[str, object] | None = None) -> None:
     """Ends the run: weight 0, history, evidence of its end. Bringing the route to rest is the idle round's part.
 
-    The route of a run that was never given any weight is left alone.
+    The route of a run that was never given any weight is left alone, and so is the flag of a feature that is settled.
     """
     run = d.run
     if run is None:
         return
     mark = d.facts.route.mark
     marked = mark is not None and mark.run == run.id
-    if marked or run.promoted_at is not None or d.status.stage is not None:
+    settled = outcome is Outcome.SETTLED and one_workload(run)
+    if not settled and (marked or run.promoted_at is not None or d.status.stage is not None):
         d.aim(0, rollback=mark.rollback if mark is not None and marked else "")
     d.put_run(end=outcome)
     d.entry(reason, message, {"outcome": outcome.value, "weight": d.on_route, **(data or {})})

@@ -7,7 +7,7 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Next, Phase, RuleVerdict, StageStatus
 from sparkrelease.decide.draft import Draft, same_weight
 from sparkrelease.decide.managed import copied, copy_serves, copy_to_stable, is_managed, known
-from sparkrelease.decide.runs import settle_run
+from sparkrelease.decide.runs import one_workload, settle_run
 from sparkrelease.decide.stages import run_clock
 
 
@@ -73,6 +73,9 @@ def walk_back(d: Draft, *, observing: bool) -> None:
     """Starts, continues or finishes the walk back. `observing`: weight verified, stable's data fresh, nothing holds."""
     run = d.run
     if run is None or d.paused:
+        return
+    if one_workload(run):
+        settle_run(d, f"{run.version} is on for everybody: the pods that serve it are stable's own")
         return
     copy_to_stable(d)
     if d.status.stage is None:

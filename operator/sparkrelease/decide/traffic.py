@@ -43,7 +43,8 @@ def measure_share(d: Draft) -> None:
     settled_in = weight.changed_at is None or share.at - weight.changed_at >= share.window + 2 * d.facts.tick
     in_force = same_weight(d.facts.route.canary_weight, weight.desired)
     mismatches = 0
-    if settled_in and in_force and share_contradicts(weight.desired, share):
+    by_route = d.spec.traffic.feature_flag is None  # a gateway does not see what an application splits
+    if by_route and settled_in and in_force and share_contradicts(weight.desired, share):
         mismatches = min(weight.mismatches + 1, 1000)
     seen = {"measured_share": measured, "measured_at": share.at, "mismatches": mismatches}
     d.put(weight=weight.model_copy(update=seen))

@@ -90,6 +90,8 @@ class Effects:
         self.reporter = Reporter(world, store, self.teller)
         self.on_followed: Callable[[], None] = lambda: None
         """Called when a release begins to be followed."""
+        self.on_active: Callable[[Release], None] = lambda _: None
+        """Called when it was decided whether a release is active."""
 
     def take(self, release: Release, plan: Plan, step: Step) -> None:
         """Makes the decision the newest status; its evidence and Events follow at the end of the round."""
@@ -133,6 +135,7 @@ class Effects:
         elif release.active:
             self._world.measuring.drop(release.key)
         release.active = active
+        self.on_active(release)
 
     # ------------------------------------------------------------ going back
 

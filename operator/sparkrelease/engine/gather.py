@@ -10,6 +10,7 @@ from sparkrelease.api.objects import APPROVAL_KIND
 from sparkrelease.api.problem import Problem
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Facts, Finding, Route, Side
+from sparkrelease.decide.flagging import in_force
 from sparkrelease.decide.managed import findings_of
 from sparkrelease.decide.metricchecks import baseline_findings
 from sparkrelease.decide.plan import Wants
@@ -18,6 +19,7 @@ from sparkrelease.engine.mitigating import Mitigating
 from sparkrelease.engine.needs import counted_since
 from sparkrelease.engine.release import Release
 from sparkrelease.engine.store import Store
+from sparkrelease.engine.targets import FLAG
 from sparkrelease.engine.telling import unknown_targets
 from sparkrelease.engine.world import World
 from sparkrelease.ports.traffic import Target
@@ -61,6 +63,7 @@ class Gatherer:
             stable=release.stable or _UNKNOWN,
             canary=release.canary or _UNKNOWN,
             workload=self.keeping.seen(release),
+            one_workload=_one_workload(release),
             metrics=measuring.readings(release.key) if active else {},
             scraped=measuring.scraped(release.key) if active else {},
             asked=measuring.asked_besides(release.key) if active else {},
@@ -100,9 +103,9 @@ class Gatherer:
         release.side_failures = 0 if looked else release.side_failures + 1
 
     async def route(self, release: Release) -> None:
-        """Asks the API server for a route that no watch has shown yet."""
+        """Asks the API server for a route no watch has shown yet, and for a flag, which is watched in a run alone."""
         target = release.target
-        if target is None or self._world.traffic.observe(target).exists:
+        if target is None or (target.kind != FLAG and self._world.traffic.observe(target).exists):
             release.route_problem = None
         elif target.kind in self._store.missing:
             text = f"the cluster does not serve {target.kind}; install the Gateway API"
@@ -117,6 +120,10 @@ class Gatherer:
         if release.target is None:
             return Route()
         route = self._world.traffic.observe(release.target)
+        if release.target.kind == FLAG and release.active:
+            ready = release.canary.pods if release.canary is not None else frozenset[str]()
+            seen, since = self._world.measuring.flag(release.key), release.status.weight.changed_at
+            route = in_force(route, ready, seen, since)
         if release.route_problem is None or route.exists or route.problem is not None:
             return route
         return dataclasses.replace(route, problem=release.route_problem)
@@ -162,3 +169,10 @@ class Gatherer:
         )
         kept = findings_of(self.keeping.seen(release))
         return (*routed, *measured, *alerted, *kept, *unknown_targets(self._world, release))
+
+
+def _one_workload(release: Release) -> bool:
+    """Whether both Services are in front of the same pods, which split their users by a flag."""
+    if release.target is None or release.target.kind != FLAG or release.stable is None or release.canary is None:
+        return False
+    return bool(release.canary.pods) and release.stable.pods == release.canary.pods

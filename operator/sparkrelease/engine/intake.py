@@ -10,6 +10,7 @@ from sparkrelease.engine.adopt import closed
 from sparkrelease.engine.bodies import metadata_of, text_of, texts_of
 from sparkrelease.engine.metrics import OperatorMetrics
 from sparkrelease.engine.store import Change, Store, older
+from sparkrelease.engine.targets import FLAG
 from sparkrelease.ports.cluster import ObjectKey
 from sparkrelease.ports.watch import ObjectCache
 
@@ -30,6 +31,9 @@ DEPLOYMENT = "Deployment"
 
 GATEWAYS = ("GatewayClass", "Gateway")
 """Watched where it is allowed, never listed: they only help to tell which controller has to accept a route."""
+
+NAMED = (FLAG,)
+"""Shown one by one, for the releases that need them; the operator may not list them all."""
 
 _Place = tuple[str, str]
 """Namespace and name."""
@@ -54,7 +58,8 @@ class Intake:
         mind_epoch: Callable[[Body], None],
     ) -> None:
         self._store = store
-        self._caches = {kind: [c for c in caches if kind in c.kinds()] for kind in (*KINDS, *GATEWAYS, DEPLOYMENT)}
+        kinds = (*KINDS, *GATEWAYS, *NAMED, DEPLOYMENT)
+        self._caches = {kind: [c for c in caches if kind in c.kinds()] for kind in kinds}
         self._metrics = metrics
         self._wake = wake
         self._listed_again = listed_again
@@ -129,7 +134,7 @@ class Intake:
             self._wake_all(changed)
         elif kind == APPROVAL_KIND:
             self._wake_all(self._store.approvals.take(body, gone=gone))
-        elif kind in ROUTES:
+        elif kind in (*ROUTES, *NAMED):
             self._wake_all(self._store.of_object(kind, namespace, name))
         elif kind in {SERVICE, SLICE}:
             service = name if kind == SERVICE else owner

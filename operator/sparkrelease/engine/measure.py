@@ -23,6 +23,7 @@ from sparkrelease.decide.facts import (
     SpanAsk,
     Window,
 )
+from sparkrelease.decide.flagging import FlagSeen
 from sparkrelease.decide.promql import Template
 from sparkrelease.decide.readings import Look, Place, read, read_count
 from sparkrelease.decide.resolve import ResolvedSpec
@@ -32,6 +33,7 @@ from sparkrelease.engine.batch import Answered, Batch, ShareBatch
 from sparkrelease.engine.besides import Besides
 from sparkrelease.engine.blindness import Blindness
 from sparkrelease.engine.draining import Draining
+from sparkrelease.engine.flagged import Flagged
 from sparkrelease.engine.metrics import OperatorMetrics
 from sparkrelease.engine.needs import Need, needs_of, places
 from sparkrelease.engine.oneoff import OneOff, refused
@@ -88,6 +90,7 @@ class Measurements:
         self._unheard: set[str] = set()
         """Servers whose last answer was none."""
         self._draining = Draining(config.servers)
+        self._flagged = Flagged(self._asking, self._servers, pods)
         self._blindness = Blindness(self._asking, config.servers)
         self._followed: dict[ObjectKey, _Followed] = {}
         self._number = 0
@@ -119,6 +122,7 @@ class Measurements:
                 metric = need.metric
                 self._windows.follow(key, spec.prometheus, metric.name, need.template, metric.every, *sides)
         self._besides.follow(key, spec, needs, *sides)
+        self._flagged.follow(key, spec)
         if server.share is not None:
             share = self._shares.get(spec.prometheus)
             if share is None:
@@ -148,6 +152,7 @@ class Measurements:
     def drop(self, key: ObjectKey) -> None:
         """Stops asking."""
         self._draining.drop(key)
+        self._flagged.drop(key)
         followed = self._followed.pop(key, None)
         if followed is None:
             return
@@ -174,7 +179,7 @@ class Measurements:
         for batch in [*self._due(now)]:
             batch.task = asyncio.create_task(self._ask(batch, now), name="metrics query")
         more = [*self._windows.start(now), *self._besides.start(now)]
-        waited_for = (*self._batches.values(), *self._shares.values())
+        waited_for = (*self._batches.values(), *self._shares.values(), *self._flagged.batches)
         under_way = [b.task for b in waited_for if b.task is not None] + more
         if under_way:
             await self._wait(under_way)
@@ -199,6 +204,7 @@ class Measurements:
         for share in self._shares.values():
             if share.due(now, SHARE_PAUSE - slack):
                 yield share
+        yield from self._flagged.due(now, slack)
         yield from self._draining.due(now, slack)
 
     async def _ask(self, batch: Answered, now: datetime) -> None:
@@ -292,6 +298,10 @@ class Measurements:
             return None
         return Share(stable, canary, batch.counter.window, batch.at, batch.counter.judged)
 
+    def flag(self, key: ObjectKey) -> FlagSeen | None:
+        """What the pods show of the release's feature flag, as of the last tick."""
+        return self._flagged.seen(key, self._at)
+
     def windows(self, key: ObjectKey, since: Mapping[str, datetime]) -> Mapping[str, tuple[Window, ...]]:
         """By metric, the exact windows known that end after the instant given for it, oldest first."""
         return self._windows.since(key, since)
@@ -343,4 +353,4 @@ class Measurements:
 
     async def preflight(self, key: ObjectKey, spec: ResolvedSpec, now: datetime) -> tuple[Finding, ...]:
         """Tries every query of the spec once."""
-        return await self._once.preflight(key, spec, now)
+        return (*await self._once.preflight(key, spec, now), *await self._flagged.preflight(key, spec, now))

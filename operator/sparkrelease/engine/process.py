@@ -14,6 +14,7 @@ from sparkrelease.api.status import Phase
 from sparkrelease.decide.plan import EventDraft, Severity
 from sparkrelease.engine.adopt import goes_back, nothing_to_do
 from sparkrelease.engine.farewell import bring_home, left_traffic
+from sparkrelease.engine.flags import FlagWatches
 from sparkrelease.engine.health import LONGEST_LAG, HealthServer, LoopLag
 from sparkrelease.engine.intake import KINDS, Intake
 from sparkrelease.engine.release import Release
@@ -66,6 +67,7 @@ class Engine:
             listed_again=self._listed_again,
             mind_epoch=self.rounds.reporter.mind_epoch,
         )
+        self.flags = FlagWatches(world.named, self.intake.see)
         self._look_anew = api_appeared
         self.resync = Resync(
             world.lister,
@@ -76,6 +78,7 @@ class Engine:
         )
         self.ticker = Ticker(world, self.store, self.rounds, self.scheduler, self._look_failed)
         self.rounds.effects.on_followed = self.ticker.want
+        self.rounds.effects.on_active = self.flags.mind
         self.rounds.effects.teller.wake = self._wake
         self._lag = LoopLag(world.clock, world.metrics)
         self._leading = False
@@ -108,6 +111,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.scheduler.stop()
+        await self.flags.stop()
 
     async def _work(self) -> None:
         await self.resync.first_lists()
@@ -146,6 +150,7 @@ class Engine:
         self.scheduler.forget(release.key)
         self.world.measuring.drop(release.key)
         self.world.checks.drop(release.key)
+        self.flags.drop(release.key)
         if self._leading and left_traffic(release):
             self._spawn(
                 bring_home(self.world, self.rounds.effects.routes, release), f"farewell {release.key.name}", vital=False

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from sparkrelease.api.config import OperatorConfig
 from sparkrelease.decide.facts import Ask, Baseline, Finding, History, MetricFacts, Role, Share, SpanAsk, Window
+from sparkrelease.decide.flagging import FlagSeen
 from sparkrelease.decide.plan import EventDraft
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.engine.checks import Checks
@@ -20,7 +21,7 @@ from sparkrelease.ports.leadership import Leadership
 from sparkrelease.ports.mitigation import Mitigations
 from sparkrelease.ports.notifier import NoNotifier, Notifier
 from sparkrelease.ports.traffic import TrafficProvider
-from sparkrelease.ports.watch import ObjectCache
+from sparkrelease.ports.watch import NamedWatch, ObjectCache
 
 
 class Measuring(Protocol):
@@ -73,6 +74,10 @@ class Measuring(Protocol):
 
     def share(self, key: ObjectKey) -> Share | None:
         """The measured share as of the last tick."""
+        ...
+
+    def flag(self, key: ObjectKey) -> FlagSeen | None:
+        """What the pods show of the release's feature flag, as of the last tick."""
         ...
 
     @property
@@ -134,6 +139,7 @@ class World:
     measuring: Measuring
     checks: Checks
     caches: tuple[ObjectCache, ...]
+    named: NamedWatch
     fenced: Callable[[str], None]
     """Called with the reason when a newer leader was seen: ends the process without another write."""
     tell: Callable[[ObjectKey, str, EventDraft], None]

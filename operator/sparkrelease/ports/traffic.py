@@ -29,6 +29,8 @@ class Capabilities:
     acceptance: Acceptance
     owned: bool
     """Whether it can keep a route of its own."""
+    weights: tuple[float, ...] | None = None
+    """The only weights it can give, in percent; None where it can give any."""
 
 
 @dataclass(frozen=True, slots=True)

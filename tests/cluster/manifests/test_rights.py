@@ -135,6 +135,16 @@ def test_mitigations_may_change_what_a_team_names_and_nothing_else(cluster: Clus
     assert not may(cluster, OPERATOR, "update", "configmaps/shop-flags", "-n", ns)
 
 
+def test_a_feature_flag_may_be_watched_and_moved_by_its_name_and_no_other_one(cluster: Cluster, ns: str) -> None:
+    done = cluster.kubectl("-n", ns, "apply", "-k", str(PROJECT / "manifests/namespaced/feature-flag"))
+    assert done.returncode == 0, done.stderr
+    flag = "configmaps/shop-flags"
+    wait_for("the role counts", lambda: may(cluster, OPERATOR, "patch", flag, "-n", ns), every=0.2)
+    assert may(cluster, OPERATOR, "watch", flag, "-n", ns)
+    assert not may(cluster, OPERATOR, "watch", "configmaps", "-n", ns)
+    assert not may(cluster, OPERATOR, "patch", "configmaps/other-flags", "-n", ns)
+
+
 def test_the_optional_network_policy_joins_an_installation(cluster: Cluster, tmp_path: Path) -> None:
     here = tmp_path / "overlay"
     here.mkdir()

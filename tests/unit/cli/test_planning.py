@@ -175,3 +175,30 @@ def test_a_configuration_that_does_not_declare_the_server_is_a_usage_error(tmp_p
     assert caught.value.code is ExitCode.USAGE
     with pytest.raises(CliError, match="--prometheus"):
         config_of("default", config=None, url="ftp://x", namespace_label=None, service_label=None)
+
+
+def flagged() -> dict[str, Any]:
+    """A release by a feature flag."""
+    traffic = {side: {"service": f"shop-{side}", "port": 8080} for side in ("stable", "canary")}
+    flag = {"configMap": "flags", "key": "FEATURE", "metric": 'feature_flag_value{flag="FEATURE"}'}
+    return {"traffic": {**traffic, "featureFlag": flag}, "stages": [{"name": "full", "weight": 100, "duration": "5m"}]}
+
+
+def test_what_each_pod_shows_of_a_flag_is_asked_at_every_tick_and_shown(tmp_path: Path) -> None:
+    rows = [
+        ({"namespace": "shop", "pod": f"shop-{number}", "sr_part": part}, value)
+        for number in (1, 2)
+        for part, value in (("low", "0"), ("high", "0"), ("newest", str(time.time())))
+    ]
+    with MisbehavingServer(vector(*rows)).serving() as serving:
+        done = run(tmp_path, "--prometheus", serving.url, **flagged())
+    line = next(line for line in done.output.splitlines() if " flag " in line)
+    assert "every 5s" in line
+    assert "2 pods: 0" in line
+    assert 'feature_flag_value{flag="FEATURE",namespace="shop",pod!=""}' in done.output
+
+
+def test_a_flag_that_no_pod_shows_keeps_the_run_from_starting(tmp_path: Path, server: MisbehavingServer) -> None:
+    done = run(tmp_path, "--prometheus", server.url, **flagged())
+    assert done.exit_code == ExitCode.BAD
+    assert "no pod of the namespace shows it" in done.output

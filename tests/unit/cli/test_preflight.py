@@ -146,6 +146,40 @@ def test_a_workload_is_tried_before_there_is_a_release(
     assert words in lines[-1].message
 
 
+FLAG = {"configMap": "flags", "key": "FEATURE", "metric": "feature_flag_value"}
+
+
+@pytest.mark.parametrize(
+    ("stored", "result", "says"),
+    [
+        ({"FEATURE": "0"}, Result.PASS, "holds 0"),
+        ({"FEATURE": "0.5"}, Result.FAIL, "holds '0.5'; a run begins with it off: set it to 0"),
+        ({"OTHER": "0"}, Result.FAIL, "no such key; add it with the value 0"),
+        (None, Result.FAIL, "ConfigMap flags does not exist in namespace shop"),
+    ],
+)
+def test_a_flag_is_looked_at_with_a_persons_own_rights(
+    tmp_path: Path, stored: Mapping[str, str] | None, result: Result, says: str
+) -> None:
+    class Flags(Door):
+        def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Reply:
+            if stored is not None and path.endswith("/namespaces/shop/configmaps/flags"):
+                return Reply(200, {"data": dict(stored)})
+            return Door.get(self, path, query)
+
+    body = manifest()
+    del body["spec"]["traffic"]["gatewayAPI"]
+    body["spec"]["traffic"]["featureFlag"] = FLAG
+    body["spec"]["stages"] = [{"name": "full", "weight": 100, "duration": "5m"}]
+    file = tmp_path / "release.yaml"
+    file.write_text(yaml.safe_dump(body))
+    target = read_manifest([file], []).placed("shop")
+    here = From(cast("Cluster", Flags()), OperatorConfig(), ask=False, hosts_known=False)
+    (line,) = [line for line in try_preflight(target, here) if line.name == "flag flags/FEATURE"]
+    assert line.result is result
+    assert says in line.message
+
+
 @pytest.mark.parametrize(
     ("url", "host"),
     [("https://a.example/x", "a.example"), ("http://A:8080?x", "a:8080"), ("http://u:p@a/", "a"), ("x", "")],

@@ -15,10 +15,11 @@ from sparkrelease.decide.preflight.answers import HttpAnswer
 from sparkrelease.decide.preflight.judge import judge
 from trading.desk import Desk
 from trading.faults import Fault, Faults, read_faults
+from trading.flag import Flag
 from trading.instruments import Instruments
 from trading.pace import Pace, Share
 from trading.surroundings import Surroundings
-from trading.web import Site
+from trading.web import Feature, Site
 
 POLICY = Path(__file__).resolve().parents[3] / "manifests" / "policies" / "spark-standard.yaml"
 ITEMS = [PreflightItem.model_validate(item) for item in yaml.safe_load(POLICY.read_text())["spec"]["preflight"]]
@@ -141,3 +142,40 @@ async def test_a_browser_s_report_is_counted_and_a_look_at_its_endpoint_is_none(
         await client.post("/csp-reports", data="{}")
         metrics = await (await client.get("/metrics")).text()
     assert "csp_violation_reports_total 1.0" in metrics.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [("0", 0), ("preview", 0.01), ("0.1", 0.1), ("0.5", 0.5), ("1.0", 1), ("", 0), ("on", 0), ("7", 0), ("nan", 0)],
+)
+def test_a_flag_is_read_as_it_stands_and_what_is_no_share_is_off(tmp_path: Path, text: str, share: float) -> None:
+    file = tmp_path / "FEATURE"
+    flag = Flag(file)
+    assert flag.share == 0
+    file.write_text(text)
+    assert flag.share == share
+    served = sum(flag.serves(f"user-{number}") for number in range(20_000))
+    assert abs(served - 20_000 * share) <= 5 * (20_000 * share * (1 - share)) ** 0.5
+    file.unlink()
+    assert flag.share == 0
+
+
+def test_who_has_the_feature_keeps_it_on_the_next_rung(tmp_path: Path) -> None:
+    file = tmp_path / "FEATURE"
+    flag, before = Flag(file), set[str]()
+    for text in ("preview", "0.1", "0.5", "1.0"):
+        (tmp_path / "new").write_text(text)
+        (tmp_path / "new").rename(file)
+        now = {user for user in map(str, range(2000)) if flag.serves(user)}
+        assert before <= now
+        before = now
+    assert len(before) == 2000
+
+
+def test_a_process_with_a_flag_counts_each_side_by_itself_and_says_what_it_goes_by(tmp_path: Path) -> None:
+    (tmp_path / "FEATURE").write_text("0.5")
+    feature = Feature(Flag(tmp_path / "FEATURE"), "FEATURE", ("desk-stable", "desk-canary"))
+    registry = Site("v2", "desk-1", Faults(), Pace(60), feature).registry
+    assert registry.get_sample_value("feature_flag_value", {"flag": "FEATURE"}) == 0.5
+    for side in feature.sides:
+        assert registry.get_sample_value("http_requests_total", {"code": "200", "side": side}) == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -19,6 +19,8 @@ from sparkrelease.adapters.kubernetes.credentials import ClientError, Identity, 
 from sparkrelease.adapters.kubernetes.replies import DEFAULT_RETRY_AFTER, kept_back, reply_of, retry_after, unanswered
 from sparkrelease.adapters.kubernetes.throttle import Throttle
 from sparkrelease.api.config import OperatorConfig
+from sparkrelease.api.reasons import Reason
+from sparkrelease.decide.facts import Problem
 from sparkrelease.ports.api_server import PLAIN_TEXT, ContentType, Reply
 
 __all__ = ["ApiClients", "ClientError", "Identity", "Lane", "lease_lane", "open_clients"]
@@ -26,11 +28,16 @@ __all__ = ["ApiClients", "ClientError", "Identity", "Lane", "lease_lane", "open_
 ROLLBACK_CONNECTIONS = 32
 LEASE_CONNECTIONS = 2
 PRUNER_CONNECTIONS = 2
+WATCH_CONNECTIONS = 1024
+"""Each watch of one object keeps a connection busy; those beyond wait, and their objects are only read now and then."""
+
 READ_CONNECTIONS = 16
 """Connections of the ordinary lane beyond those for writes."""
 
 
 _NO_LIMIT = aiohttp.ClientTimeout(total=None)
+_SILENCE = aiohttp.ClientTimeout(total=None, connect=10, sock_read=300)
+"""Of a watch, which the server ends sooner."""
 
 
 class _PacedTransport(RESTClientObject):
@@ -103,6 +110,31 @@ class Lane:
         except ClientError as error:
             return unanswered(method, path, str(error))
 
+    async def stream(self, path: str, query: Mapping[str, str | int]) -> AsyncGenerator[bytes | Problem]:
+        """The answer to a GET, piece by piece as it comes; last a Problem when it is refused or breaks off."""
+        try:
+            method, url, headers, *_ = await self.client.param_serialize(
+                "GET",
+                path,
+                query_params=[(name, str(value)) for name, value in query.items()],
+                header_params={"Accept": "application/json"},
+                auth_settings=["BearerToken"],
+            )
+            answer = await self.client.call_api(method, url, headers, _request_timeout=_SILENCE)
+            if answer.status not in range(200, 300):
+                data = cast(bytes, await answer.read())
+                refused = reply_of("GET", path, answer.status, data, answer.headers.get("Retry-After"))
+                yield refused.problem or Problem(Reason.API_SERVER_ERROR, f"GET {path}: {answer.status}")
+                return
+            try:
+                async for piece in answer.response.content.iter_any():
+                    yield piece
+            finally:
+                answer.response.close()
+        except (TimeoutError, aiohttp.ClientError, OSError, ClientError) as error:
+            lost = unanswered("GET", path, f"{type(error).__name__}: {error}")
+            yield lost.problem or Problem(Reason.API_SERVER_UNREACHABLE, str(error))
+
     async def _exchange(
         self,
         method: str,
@@ -137,12 +169,13 @@ class ApiClients:
 
     normal: Lane
     rollback: Lane
+    watching: Lane
     pruner: Lane | None
     logins: tuple[Login, ...]
 
     async def close(self) -> None:
         """Closes every connection."""
-        for lane in (self.normal, self.rollback, self.pruner):
+        for lane in (self.normal, self.rollback, self.watching, self.pruner):
             if lane is not None:
                 await lane.close()
         for login in self.logins:
@@ -155,9 +188,9 @@ async def open_clients(config: OperatorConfig, identity: Identity, pruner: Ident
     Raises:
         ClientError: the configuration cannot be read, or asks for an unverified connection.
     """
-    logins = [await log_in(identity) for _ in range(2)]
+    logins = [await log_in(identity) for _ in range(3)]
     throttle = Throttle()
-    normal, rollback = logins
+    normal, rollback, watching = logins
     pruner_lane = None
     if pruner is not None:
         account = await log_in(replace(pruner, kubeconfig=pruner.kubeconfig or identity.kubeconfig))
@@ -178,6 +211,13 @@ async def open_clients(config: OperatorConfig, identity: Identity, pruner: Ident
             connections=ROLLBACK_CONNECTIONS,
             limit=config.rollback_timeout.total_seconds(),
             urgent=True,
+        ),
+        watching=Lane(
+            watching,
+            throttle,
+            connections=WATCH_CONNECTIONS,
+            limit=config.api_timeout.total_seconds(),
+            urgent=False,
         ),
         pruner=pruner_lane,
         logins=tuple(logins),

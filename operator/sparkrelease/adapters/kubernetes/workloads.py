@@ -171,7 +171,8 @@ class ServiceWorkloads:
         prints = await self._fingerprints(namespace, service, snapshot.selector, behind)
         if isinstance(prints, Problem):
             return Side(exists=True, ready=ready, not_ready=not_ready, problem=prints)
-        return Side(exists=True, ready=ready, not_ready=not_ready, fingerprints=prints)
+        names = frozenset(one.pod for one in behind.ready if one.pod)
+        return Side(exists=True, ready=ready, not_ready=not_ready, fingerprints=prints, pods=names)
 
     async def _fingerprints(
         self, namespace: str, service: str, selector: Selector, behind: Behind

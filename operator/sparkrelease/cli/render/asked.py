@@ -35,8 +35,10 @@ def render_back(record: Rollback) -> RenderableType:
 
 
 def route_of(traffic: Traffic, release: str) -> str:
-    """Kind and name of the route, with its rule where one is named."""
-    gateway = traffic.gateway_api
+    """Kind and name of the route, with its rule where one is named; of a flag its ConfigMap and key."""
+    gateway, flag = traffic.gateway_api, traffic.feature_flag
+    if flag is not None:
+        return f"ConfigMap/{flag.config_map}, key {flag.key}"
     if gateway is not None and gateway.route is not None:
         rule = f", rule {gateway.route.rule}" if gateway.route.rule else ""
         return f"{gateway.route.kind}/{gateway.route.name}{rule}"

@@ -16,7 +16,7 @@ from sparkrelease.decide.evidence import finite
 from sparkrelease.decide.facts import Counts, Missing
 from sparkrelease.decide.promql import EDGE, HIGH, LOW, NEWEST, PART, SERIES, UP, VALUE
 from sparkrelease.decide.readings import Group as Rows
-from sparkrelease.decide.readings import Place, as_buckets, as_counts
+from sparkrelease.decide.readings import Place, Sorted, as_buckets, as_counts
 
 _HEADS = ("#", "METRIC", "FOR", "HOW OFTEN", "STABLE", "CANARY")
 _MOST_EDGES = 4
@@ -61,12 +61,23 @@ def answer_text(asked: Asked, place: Place, unit: str) -> tuple[str, Tone]:
     """The same as text, and whether it is good."""
     if isinstance(asked.answer, Missing):
         return f"{asked.answer.reason}: {asked.answer.message}", Tone.BAD
+    if asked.purpose is Purpose.FLAG and asked.answer is not None:
+        return _by_pod(asked.answer, place)
     rows = asked.answer.groups.get(place) if asked.answer is not None else None
     if rows is None or not (rows.parts or rows.edges):
         return "no series", Tone.CAUTION
     if rows.problem is not None:
         return rows.problem.message, Tone.BAD
     return _numbers(asked, rows, unit), Tone.PLAIN
+
+
+def _by_pod(found: Sorted, place: Place) -> tuple[str, Tone]:
+    """What the pods of the namespace show of a flag; which of them are canary's is not known here."""
+    pods = [group.parts for (namespace, _), group in found.groups.items() if namespace == place[0]]
+    values = sorted({parts[part] for parts in pods for part in (LOW, HIGH) if part in parts})
+    if not values:
+        return "no pod shows it", Tone.BAD
+    return f"{count(len(pods), 'pod')}: {' and '.join(f'{value:g}' for value in values)}", Tone.PLAIN
 
 
 def _numbers(asked: Asked, rows: Rows, unit: str) -> str:

@@ -1,42 +1,20 @@
-"""What the operator writes on a route beside its weights: annotations to and from a RouteMark."""
+"""The marks on a route."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sparkrelease.adapters.traffic.gateway_api.document import RouteObject
-from sparkrelease.adapters.traffic.gateway_api.vocabulary import EPOCH, RELEASE, ROLLBACK, RUN, WEIGHT
 from sparkrelease.decide.facts import RouteMark
+from sparkrelease.ports import marks
+from sparkrelease.ports.marks import annotations_of
 
-_MOST_DIGITS = 18
-"""No epoch is longer; Python reads no number of thousands of digits."""
-
-
-def annotations_of(mark: RouteMark, release: str, epoch: int) -> Mapping[str, str]:
-    """The annotations of a mark; none for a write outside a run, which leaves no mark."""
-    if not mark.run:
-        return {}
-    marks = {RELEASE: release, RUN: mark.run, WEIGHT: f"{mark.weight:g}", EPOCH: str(epoch)}
-    return {**marks, ROLLBACK: mark.rollback} if mark.rollback else marks
+__all__ = ["annotations_of", "epoch_of", "mark_of"]
 
 
 def mark_of(route: RouteObject, release: str) -> RouteMark | None:
     """The mark of this release on the route; None when there is none or it is another release's."""
-    run = route.annotation(RUN)
-    if not run or route.annotation(RELEASE) != release:
-        return None
-    return RouteMark(run, epoch_of(route), _weight(route), route.annotation(ROLLBACK) or "")
+    return marks.mark_of(route.annotations, release)
 
 
 def epoch_of(route: RouteObject) -> int:
     """Epoch stamped on the route; 0 when there is none or it is not a number."""
-    value = route.annotation(EPOCH) or ""
-    return int(value) if value.isdecimal() and len(value) <= _MOST_DIGITS else 0
-
-
-def _weight(route: RouteObject) -> float:
-    try:
-        weight = float(route.annotation(WEIGHT) or "")
-    except ValueError:
-        return 0.0
-    return weight if 0 <= weight <= 100 else 0.0  # noqa: PLR2004 - a percentage
+    return marks.epoch_of(route.annotations)

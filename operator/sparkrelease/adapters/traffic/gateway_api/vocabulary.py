@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import hashlib
 
+from sparkrelease.ports.marks import EPOCH, FIELD_MANAGER, MARKS, RELEASE, ROLLBACK, RUN, WEIGHT
+
+__all__ = [
+    "EPOCH",
+    "FIELD_MANAGER",
+    "FLUX_OFF",
+    "GROUP",
+    "MANAGED_BY",
+    "MARKS",
+    "PLURALS",
+    "RELEASE",
+    "ROLLBACK",
+    "RUN",
+    "TRACKING_ANNOTATIONS",
+    "TRACKING_LABELS",
+    "VERSION",
+    "WEIGHT",
+    "label_value",
+]
+
 GROUP = "gateway.networking.k8s.io"
 VERSION = "v1"
 PLURALS = {"HTTPRoute": "httproutes", "GRPCRoute": "grpcroutes"}
-
-FIELD_MANAGER = "sparkrelease"
-
-RELEASE = "sparkrelease.dev/release"
-"""Label of an owned route, and annotation of every active route: the release it belongs to."""
-RUN = "sparkrelease.dev/run"
-WEIGHT = "sparkrelease.dev/weight"
-EPOCH = "sparkrelease.dev/epoch"
-ROLLBACK = "sparkrelease.dev/rollback"
-MARKS = (RELEASE, RUN, WEIGHT, EPOCH, ROLLBACK)
-"""Annotations that come with a run and go with it."""
 
 FLUX_OFF = {
     "kustomize.toolkit.fluxcd.io/reconcile": "disabled",

@@ -1,0 +1,154 @@
+"""A release without a proxy: the application splits its users by a flag, and the flag climbs its ladder."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import pytest
+
+from e2e.trials import policy, written
+from sparkrelease.api.flags import LADDER
+from testbed.cluster import User
+from testbed.evidence import checked
+from testbed.flagdesk import FLAG, FlagDesk
+from testbed.shop import ERRORS
+from testbed.waiting import wait_for
+from trading.flag import PREVIEW_SHARE, place_of
+
+if TYPE_CHECKING:
+    from testbed.cluster import Operator
+    from testbed.kubeapi import KubeObject
+
+POLICY, PACE = "spark-feature-flag", 600.0
+RPS = 60.0
+FRIEND = next(name for name in map("team-{}".format, itertools.count()) if place_of(name) < PREVIEW_SHARE)
+"""One of the team's own users, whom preview is for."""
+
+STAGES = [{"name": f"on-{weight:g}", "weight": weight, "duration": "3s"} for weight in LADDER if weight]
+
+
+def quick() -> KubeObject:
+    """The policy, many times faster, but for what does not get faster with it: the requests of real clients."""
+    body = policy(POLICY, PACE)
+    spec = body["spec"]
+    spec["stages"][-1]["duration"] = "12s"
+    for metric in spec["metrics"]:
+        if metric["name"] in {"scores", "confidence", "balance"}:
+            metric["window"] = "10s"
+    for threshold in spec["thresholds"]:
+        if threshold["name"] == "score-rate":
+            threshold["min"] = next(t["min"] for t in written(POLICY)["thresholds"] if t["name"] == "score-rate")
+    return body
+
+
+def release(desk: FlagDesk, **spec: object) -> None:
+    """A release of the feature, through four stages of three seconds."""
+    desk.release("v2", **({"stages": STAGES, "metrics": [ERRORS]} | spec))
+
+
+@pytest.mark.timeout(400)
+def test_the_ready_made_policy_takes_a_feature_from_preview_to_everybody(
+    flag_operator: Operator, desk: FlagDesk
+) -> None:
+    desk.pace = PACE
+    desk.begin()
+    load = desk.start_load(rps=RPS, duration=300)
+    desk.loads.append(desk.cluster.start_load(desk.host, rps=20, duration=300, header=f"X-User: {FRIEND}"))
+    desk.cluster.apply(quick())
+    since = desk.cluster.audit_cursor()
+    body = desk.manifest("v2", policyRef={"name": POLICY})
+    for part in ("stages", "metrics", "thresholds", "triggers", "settle"):
+        del body["spec"][part]
+    desk.cluster.apply(body)
+
+    status = desk.until_phase("Succeeded", timeout=240)
+    assert desk.values_written(since) == ["preview", "0.1", "0.5", "1.0"]
+    assert status["run"]["gatesPassed"] == len(written(POLICY)["stages"]) == 4
+    assert "rollback" not in status
+    desk.until("settled", lambda s: s["settled"]["version"] == "v2" and desk.reason("Settled") == "Settled")
+    wait_for("the marks are off", lambda: "sparkrelease.dev/run" not in desk.marks())
+    assert desk.value() == "1.0", "a feature that is settled stays on"
+    assert load.stop().failed == 0
+    assert checked(desk).kinds[-1] == "Settled"
+
+
+def test_a_stage_begins_only_when_every_pod_shows_the_value(flag_operator: Operator, desk: FlagDesk) -> None:
+    desk.begin()
+    desk.start_load(rps=RPS)
+    silent = desk.manifest("v2", stages=[{"name": "half", "weight": 50, "duration": "3s"}])
+    # A gauge that no step of this flag moves: it shows 0 for ever, as a pod does that reads its flags at its start.
+    silent["spec"]["traffic"]["featureFlag"]["metric"] = 'decimal_precision_errors_total{side="desk-stable"}'
+    desk.cluster.apply(silent)
+    desk.until_condition("TrafficInSync", "False", "FlagPending")
+    status = desk.until("said by name", lambda s: "0 of 2 ready pods show 0.5: desk-" in s["weight"]["reason"])
+    assert "shows 0" in status["weight"]["reason"]
+    assert not status["weight"]["verified"]
+    assert status["stage"]["observed"] in {"0s", "0ms"}
+    assert desk.value() == "0.5"
+
+
+def test_a_bad_feature_is_off_within_seconds_and_the_evidence_says_why(flag_operator: Operator, desk: FlagDesk) -> None:
+    desk.begin()
+    desk.start_load(rps=RPS)
+    release(desk, stages=[{"name": "half", "weight": 50, "duration": "5m"}])
+    desk.until("half is in force", lambda s: s["weight"]["desired"] == 50 and s["weight"]["verified"])
+    since = desk.cluster.audit_cursor()
+    desk.break_feature("server-errors")
+    status = desk.until_phase("RolledBack")
+    assert desk.values_written(since)[-1] == "0"
+    record = status["rollback"]
+    assert record["trigger"] == "burst"
+    assert record["seconds"] < 5
+    desk.in_force("0")
+    stored = checked(desk)
+    assert stored.kinds[-2:] == ["TriggerFired", "RolledBack"]
+    assert stored.last("TriggerFired")["data"]["trigger"] == "burst"
+
+
+def test_a_person_who_edits_the_flag_is_noticed_named_and_in_the_end_decides(
+    flag_operator: Operator, desk: FlagDesk
+) -> None:
+    desk.begin()
+    desk.start_load(rps=RPS)
+    contested = {"contested": {"rollbackAfter": "3s"}}
+    body = desk.manifest("v2", stages=[{"name": "tenth", "weight": 10, "duration": "5m"}])
+    body["spec"]["traffic"] |= contested
+    desk.cluster.apply(body)
+    desk.until("a tenth is in force", lambda s: s["weight"]["desired"] == 10 and s["weight"]["verified"])
+    mira = User("mira@example.org", ("system:masters",))
+    for edits in range(1, 4):
+        edit = f'{{"data":{{"{FLAG}":"0.5"}}}}'
+        done = desk.cluster.kubectl(
+            "patch", "configmap", desk.flags, "-n", desk.namespace, "--type=merge", "-p", edit, identity=mira
+        )
+        assert done.returncode == 0, done.stderr
+        desk.until(f"edit {edits} is counted", lambda s, n=edits: (s.get("contested") or {}).get("total", 0) >= n, 20)
+        if edits < 3:
+            desk.until_weight(10, timeout=20)
+    desk.until_condition("TrafficContested", "True")
+    assert any("kubectl-patch changed the canary weight to 50 %" in e["message"] for e in desk.told("TrafficReverted"))
+    status = desk.until_phase("RolledBack", timeout=30)
+    assert status["rollback"]["trigger"] == "route"
+    assert desk.value() == "0"
+    assert "RouteContested" in checked(desk).kinds
+
+
+def test_a_release_that_is_deleted_in_mid_run_turns_its_feature_off(flag_operator: Operator, desk: FlagDesk) -> None:
+    desk.begin()
+    desk.start_load(rps=RPS)
+    release(desk, stages=[{"name": "half", "weight": 50, "duration": "5m"}])
+    desk.until("half is in force", lambda s: s["weight"]["desired"] == 50 and s["weight"]["verified"])
+    desk.cluster.delete("sparkrelease.dev/v1alpha1", "SparkRelease", desk.name, desk.namespace)
+    desk.until_weight(0, timeout=10)
+    wait_for("the marks are off", lambda: "sparkrelease.dev/run" not in desk.marks())
+
+
+def test_what_keeps_a_flag_from_being_moved_is_said_before_the_run(flag_operator: Operator, desk: FlagDesk) -> None:
+    desk.begin(allowed=False)
+    desk.start_load(rps=RPS)
+    release(desk)
+    desk.until_condition("Ready", "False", "RouteWriteFailed")
+    assert "manifests/namespaced/feature-flag" in desk.condition("Ready")["message"]
+    desk.let_it_patch()
+    desk.until("a run begins", lambda s: s.get("run") is not None, timeout=60)

@@ -1,0 +1,106 @@
+"""A flag is followed while its release is measured, and is looked at by its gauge."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakes.rig import NAMESPACE, Rig, spec
+from sparkrelease.api.reasons import Reason
+from sparkrelease.api.status import Phase
+from sparkrelease.decide.facts import Problem, Side
+from sparkrelease.decide.flagging import FlagSeen, Shown
+from sparkrelease.engine import flags
+from sparkrelease.ports.cluster import ObjectKey
+
+FLAG = {"configMap": "flags", "key": "FEATURE", "metric": "flag_value"}
+SIDES = {side: {"service": f"web-{side}", "port": 8080} for side in ("stable", "canary")}
+PODS = frozenset({"web-1", "web-2"})
+
+
+def begin(rig: Rig) -> ObjectKey:
+    rig.serve("web")
+    rig.cluster.routes[(NAMESPACE, "flags")] = rig.cluster.routes.pop((NAMESPACE, "web"))
+    for side in ("stable", "canary"):
+        rig.cluster.sides[(NAMESPACE, f"web-{side}")] = Side(
+            exists=True, ready=2, fingerprints=frozenset({"fp2"}), pods=PODS
+        )
+    return rig.cluster.create(NAMESPACE, "web", spec("web", traffic={**SIDES, "featureFlag": FLAG}))
+
+
+def show(rig: Rig, key: ObjectKey, share: float, *pods: str) -> None:
+    now = rig.clock.now()
+    shown = Shown(share, share, now.timestamp())
+    rig.measuring.flags[key] = FlagSeen(now, dict.fromkeys(pods or sorted(PODS), shown))
+
+
+async def test_a_value_counts_as_in_force_only_when_every_ready_pod_shows_it() -> None:
+    rig = Rig()
+    key = begin(rig)
+    await rig.start()
+    await rig.until(lambda: rig.route("flags").weight == 10)
+    for _ in range(4):
+        show(rig, key, 0.1, "web-1")
+        await rig.seconds(1)
+    status = rig.status(key)
+    assert not status.weight.verified
+    assert "1 of 2 ready pods show 0.1: web-2 shows nothing" in status.weight.reason
+    assert status.stage is not None
+    assert status.stage.observed.total_seconds() == 0
+
+    async def pass_on() -> None:
+        show(rig, key, rig.route("flags").weight / 100)
+        await rig.seconds(1)
+
+    for _ in range(30):
+        await pass_on()
+    assert rig.status(key).phase is Phase.SUCCEEDED
+    assert rig.status(key).settled is not None
+
+
+async def test_a_flag_is_followed_while_its_release_is_measured_and_no_longer() -> None:
+    rig = Rig()
+    key = begin(rig)
+    await rig.start()
+    await rig.until(lambda: rig.route("flags").weight == 10)
+    await rig.seconds(1)
+    assert rig.named.followed.keys() == {(NAMESPACE, "flags")}
+    rig.cluster.annotate(key)
+    for _ in range(40):
+        show(rig, key, rig.route("flags").weight / 100)
+        await rig.seconds(1)
+    assert rig.status(key).phase is Phase.SUCCEEDED
+    assert rig.named.followed == {}
+    assert rig.named.begun == 1
+
+
+async def test_a_watch_that_ended_is_begun_again_and_one_that_is_refused_is_read_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig()
+    monkeypatch.setattr(flags, "AGAIN", 0.0)
+    monkeypatch.setattr(flags, "POLL", 0.0)
+    rig.named.problem = Problem(Reason.FORBIDDEN, "no watch")
+    begin(rig)
+    await rig.start()
+    await rig.until(lambda: rig.named.followed)
+    rig.named.end.set()
+    await rig.until(lambda: rig.named.begun >= 3)
+    await rig.engine.flags.stop()
+
+
+async def test_an_operator_that_takes_over_goes_on_with_the_flag_as_it_stands() -> None:
+    rig = Rig()
+    key = begin(rig)
+    await rig.start()
+    await rig.until(lambda: rig.route("flags").weight == 10)
+    show(rig, key, 0.1)
+    await rig.seconds(1)
+    await rig.restart()
+    mark = rig.route("flags").mark
+    assert mark is not None
+    assert mark.epoch == rig.epoch
+    for _ in range(30):
+        show(rig, key, rig.route("flags").weight / 100)
+        await rig.seconds(1)
+    assert rig.status(key).phase is Phase.SUCCEEDED
+    assert [call.detail for call in rig.cluster.writes("route")][:2] == [10, 50]
