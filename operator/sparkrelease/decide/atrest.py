@@ -13,7 +13,7 @@ from sparkrelease.decide.approvals import Scope, overridden, wanted_before
 from sparkrelease.decide.asks import burn_windows
 from sparkrelease.decide.budget import budget_pause, spent_budget
 from sparkrelease.decide.checks import BEFORE, ask, items_passed, say_blocked
-from sparkrelease.decide.draft import Draft, same_weight
+from sparkrelease.decide.draft import Draft, all_on_stable
 from sparkrelease.decide.facts import Approval, Finding, Problem, RouteMark
 from sparkrelease.decide.mitigation import undo_mitigations
 from sparkrelease.decide.plan import ReleaseRoute, SetWeight, Wants
@@ -21,6 +21,7 @@ from sparkrelease.decide.regress import forgotten
 from sparkrelease.decide.resolve import ResolvedSpec, digest
 from sparkrelease.decide.runs import next_run_id, same_pods_as_ended_run, start_run
 from sparkrelease.decide.signing import approval_data, awaits_go, ballot, wait_for_go
+from sparkrelease.decide.traffic import not_on_stable
 
 PREFLIGHT_AGAIN = timedelta(seconds=30)
 """Pause before a failed preflight is tried again by itself."""
@@ -74,7 +75,7 @@ def route_at_rest(d: Draft) -> bool:
     marked = route.mark is not None and route.mark.run == run.id
     if not marked:
         return True
-    if not same_weight(route.canary_weight, 0):
+    if not all_on_stable(route):
         d.aim(0, rollback=route.mark.rollback if route.mark else "")
         d.wake_at = d.now + d.facts.tick
         return False
@@ -141,7 +142,7 @@ def _owned_route(d: Draft) -> Problem | None:
     route = d.facts.route
     if gateway is None or gateway.owned is None or d.spec.dry_run:
         return None
-    if route.exists and route.problem is None and same_weight(route.canary_weight, 0):
+    if route.exists and route.problem is None and all_on_stable(route):
         return None
     if route.problem is not None and route.exists:
         return None
@@ -160,10 +161,7 @@ def _route(d: Draft) -> Problem | None:
         return route.problem
     if not route.exists:
         return Problem(Reason.ROUTE_NOT_FOUND, "the route does not exist")
-    if not same_weight(route.canary_weight, 0):
-        text = f"the route gives canary {route.canary_weight} %; set it to 0 so that all traffic is on stable"
-        return Problem(Reason.TRAFFIC_NOT_ON_STABLE, text)
-    return None
+    return not_on_stable(route)
 
 
 def _pods(d: Draft) -> Problem | None:

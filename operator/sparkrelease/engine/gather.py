@@ -12,6 +12,7 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Facts, Finding, Route, Side
 from sparkrelease.decide.metricchecks import baseline_findings
 from sparkrelease.decide.plan import Wants
+from sparkrelease.decide.stages import mirrors_of
 from sparkrelease.engine.mitigating import Mitigating
 from sparkrelease.engine.needs import counted_since
 from sparkrelease.engine.release import Release
@@ -151,7 +152,7 @@ class Gatherer:
             return ()
         measured, routed, alerted = await asyncio.gather(
             self._world.measuring.preflight(release.key, spec, now),
-            self._world.traffic.preflight(target),
+            self._world.traffic.preflight(target, mirrors_of(spec)),
             self._world.checks.built_in(release.key, spec),
         )
         return (*routed, *measured, *alerted, *unknown_targets(self._world, release))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from unit.api.wrong import ABSENT, GOOD, Wrong, matching, owned, stage
 from unit.api.wrong_approvals import APPROVALS
+from unit.api.wrong_mirrors import MIRRORS
 from unit.api.wrong_preflight import PREFLIGHT
 from unit.api.wrong_triggers import ACTIONS, COMPARISONS, KINDS, TRIGGERS
 from unit.api.wrong_watches import WATCHES
@@ -338,6 +339,7 @@ REST = [
 WRONG = [
     *APPROVALS,
     *STAGES,
+    *MIRRORS,
     *TRAFFIC,
     *METRICS,
     *RULES,
