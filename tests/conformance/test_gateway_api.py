@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conformance.gateway_routes import CANARY, STABLE, GatewayRoutes
+from conformance.mirrors import MirrorConformance
 from conformance.suite import ProviderConformance
 from sparkrelease.adapters.kubernetes.client import ApiClients, Identity, open_clients
 from sparkrelease.api.config import OperatorConfig
@@ -48,7 +49,7 @@ def reader(cluster: Cluster, backends: str) -> Path:
     return wait_for("account", lambda: cluster.kubeconfig(ServiceAccount(backends, "default")))
 
 
-class GatewayAPIConformance(ProviderConformance):
+class GatewayAPIConformance(ProviderConformance, MirrorConformance):
     kind = "HTTPRoute"
     owned = False
 

@@ -19,15 +19,18 @@ _FLUX_KEEPS_OFF = {
 }
 
 
-def missing_ignore_rule(route: RouteObject, rule: str | None) -> Problem | None:
+def missing_ignore_rule(route: RouteObject, rule: str | None, *, mirrors: bool = False) -> Problem | None:
     """What to add to the GitOps tool's configuration; None where no tool manages the route or it was told already.
 
-    An ignore rule of Argo CD is kept in its Application and cannot be seen on the route.
+    A release that `mirrors` also changes the filters of its rules: they are to be ignored as a whole, for a list that
+    is empty without ours is none in Git. An ignore rule of Argo CD is kept in its Application and cannot be seen on the
+    route.
     """
     if _managed(route, _ARGO_MANAGERS, _ARGO_MARKS):
         only = f' | select(.name=="{rule}") | ' if rule else ""
-        path = f".spec.rules[]?{only}.backendRefs[]?.weight"
-        add = f"spec.ignoreDifferences of its Application: kind {route.key.kind}, jqPathExpressions ['{path}']"
+        fields = ("backendRefs[]?.weight", "filters") if mirrors else ("backendRefs[]?.weight",)
+        paths = ", ".join(f"'.spec.rules[]?{only}.{field}'" for field in fields)
+        add = f"spec.ignoreDifferences of its Application: kind {route.key.kind}, jqPathExpressions [{paths}]"
         return _warning(route, "Argo CD", add)
     if any(route.annotation(key) in values for key, values in _FLUX_KEEPS_OFF.items()):
         return None

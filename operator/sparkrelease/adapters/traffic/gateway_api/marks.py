@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sparkrelease.adapters.traffic.gateway_api.document import RouteObject
-from sparkrelease.adapters.traffic.gateway_api.vocabulary import EPOCH, RELEASE, ROLLBACK, RUN, WEIGHT
+from sparkrelease.adapters.traffic.gateway_api.vocabulary import EPOCH, MIRROR, RELEASE, ROLLBACK, RUN, WEIGHT
 from sparkrelease.decide.facts import RouteMark
 
 _MOST_DIGITS = 18
@@ -17,6 +17,8 @@ def annotations_of(mark: RouteMark, release: str, epoch: int) -> Mapping[str, st
     if not mark.run:
         return {}
     marks = {RELEASE: release, RUN: mark.run, WEIGHT: f"{mark.weight:g}", EPOCH: str(epoch)}
+    if mark.mirror:
+        marks[MIRROR] = f"{mark.mirror:g}"
     return {**marks, ROLLBACK: mark.rollback} if mark.rollback else marks
 
 
@@ -25,7 +27,8 @@ def mark_of(route: RouteObject, release: str) -> RouteMark | None:
     run = route.annotation(RUN)
     if not run or route.annotation(RELEASE) != release:
         return None
-    return RouteMark(run, epoch_of(route), _weight(route), route.annotation(ROLLBACK) or "")
+    weight, mirror = _percent(route, WEIGHT), _percent(route, MIRROR)
+    return RouteMark(run, epoch_of(route), weight, route.annotation(ROLLBACK) or "", mirror)
 
 
 def epoch_of(route: RouteObject) -> int:
@@ -34,9 +37,9 @@ def epoch_of(route: RouteObject) -> int:
     return int(value) if value.isdecimal() and len(value) <= _MOST_DIGITS else 0
 
 
-def _weight(route: RouteObject) -> float:
+def _percent(route: RouteObject, name: str) -> float:
     try:
-        weight = float(route.annotation(WEIGHT) or "")
+        weight = float(route.annotation(name) or "")
     except ValueError:
         return 0.0
     return weight if 0 <= weight <= 100 else 0.0  # noqa: PLR2004 - a percentage

@@ -16,7 +16,8 @@ RUN = "sparkrelease.dev/run"
 WEIGHT = "sparkrelease.dev/weight"
 EPOCH = "sparkrelease.dev/epoch"
 ROLLBACK = "sparkrelease.dev/rollback"
-MARKS = (RELEASE, RUN, WEIGHT, EPOCH, ROLLBACK)
+MIRROR = "sparkrelease.dev/mirror"
+MARKS = (RELEASE, RUN, WEIGHT, MIRROR, EPOCH, ROLLBACK)
 """Annotations that come with a run and go with it."""
 
 FLUX_OFF = {
