@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from testbed import app
 from testbed.evidence import checked
 from testbed.shop import ERRORS, GIT, STAGES
@@ -60,6 +62,7 @@ def saw_only_stable(shop: Shop) -> None:
     assert (seen.failed, set(seen.versions)) == (0, {"v1"}), seen
 
 
+@pytest.mark.timeout(300)
 def test_a_good_canary_leaves_the_shadow_for_real_weights_and_nothing_of_it_stays(
     operator: Operator, shop: Shop
 ) -> None:
