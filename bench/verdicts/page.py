@@ -123,9 +123,11 @@ def page(found: Found) -> str:
 
 def _conditions(found: Found, main: Figures) -> str:
     ours = [rules[NAME].runs for rules in main.values() if NAME in rules]
-    others = [one.runs for rules in main.values() for name, one in rules.items() if name != NAME]
+    others = [one.runs for rules in main.values() for name, one in rules.items() if name in PEERS and name != NAME]
+    oracles = [rules[ORACLE].runs for rules in main.values() if ORACLE in rules]
     counts = (
-        f"{max(others, default=0)} runs per cell of others' rules, {min(ours, default=0)} to {max(ours, default=0)}"
+        f"{max(others, default=0)} runs per cell of others' rules, {max(oracles, default=0)} of the oracles, "
+        f"{min(ours, default=0)} to {max(ours, default=0)}"
     )
     return (
         f"- {counts} of SparkRelease's; seeds from {MAIN.seed} on, hold-out from {HOLD_OUT.seed} on with "

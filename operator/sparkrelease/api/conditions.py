@@ -109,4 +109,4 @@ def set_condition(
 
 def clear_condition(conditions: tuple[Condition, ...], kind: ConditionType) -> tuple[Condition, ...]:
     """Returns the conditions without this one."""
-    return conditions if find(conditions, kind) is None else tuple(c for c in conditions if c.type != kind)
+    return conditions if find(conditions, kind) is None else tuple([c for c in conditions if c.type != kind])

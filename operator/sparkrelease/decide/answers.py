@@ -18,6 +18,9 @@ _LATE_GRACE = timedelta(seconds=20)
 _HISTORY_LATE = timedelta(minutes=5)
 """Histories are asked seldom: a leak takes longer than this."""
 
+NOT_ASKED = Missing(Reason.TOO_FEW_POINTS, "not asked yet")
+NO_HISTORY = Missing(Reason.TOO_FEW_POINTS, "its history was not asked yet")
+
 
 def reading_of(facts: Facts, metric: str, role: Role, now: datetime) -> Reading | None:
     """The role's reading of a metric; None before it was ever asked; Missing when the answer is too old to act on."""
@@ -45,7 +48,7 @@ def asked_of(spec: ResolvedSpec, facts: Facts, ask: Ask, role: Role, now: dateti
     """The answer to an ask; TooFewPoints where there was nothing to measure in that time, which is no blindness."""
     seen = facts.asked.get(ask)
     if seen is None:
-        return Missing(Reason.TOO_FEW_POINTS, "not asked yet")
+        return NOT_ASKED
     # An answer about the past may be dated by the past instant, or by when it was asked.
     age = now - seen.at
     if age >= ask.back:
@@ -69,8 +72,9 @@ def history_of(spec: ResolvedSpec, facts: Facts, metric: str, role: Role, now: d
     """The role's series of a metric; TooFewPoints where there are none yet."""
     seen = facts.history.get(metric)
     if seen is None:
-        return Missing(Reason.TOO_FEW_POINTS, "its history was not asked yet")
-    if now - seen.at > max(_HISTORY_LATE, late(max(facts.tick, spec.metric(metric).every))):
+        return NO_HISTORY
+    age = now - seen.at
+    if age > _HISTORY_LATE and age > late(max(facts.tick, spec.metric(metric).every)):
         return _old(seen.at, now)
     tracks = seen.canary if role is Role.CANARY else seen.stable
     return _short(tracks) if isinstance(tracks, Missing) else tracks

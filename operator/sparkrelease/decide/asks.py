@@ -19,19 +19,29 @@ def burn_windows(leg: Leg) -> tuple[BurnWindow, ...]:
 
 @per_spec
 def asks_of(spec: ResolvedSpec) -> frozenset[Ask]:
-    """Every reading over another window or from the past: both windows of each burn rate, and growth's value then."""
-    found: set[Ask] = set()
-    for _, leg in _legs(spec):
-        if leg.kind is LegKind.BURN_RATE:
-            found |= {Ask(leg.metric, length) for pair in burn_windows(leg) for length in (pair.long, pair.short)}
-        elif leg.kind is LegKind.GROWTH:
-            found.add(growth_ask(spec, leg))
-    return frozenset(found)
+    """Every reading over another window or from the past that some leg wants."""
+    return frozenset(ask for asks in asks_of_legs(spec).values() for ask in asks)
 
 
-def growth_ask(spec: ResolvedSpec, leg: Leg) -> Ask:
-    """What a growth leg compares with: its metric over the metric's own window, `over` ago."""
-    return Ask(leg.metric, spec.metric(leg.metric).window, leg.over or _NONE)
+@per_spec
+def asks_of_legs(spec: ResolvedSpec) -> Mapping[tuple[str, int], tuple[Ask, ...]]:
+    """By trigger and place of a leg, what it wants; nothing for most kinds.
+
+    A burn rate wants the long and the short window of each pair in turn; growth wants its metric as it was `over` ago.
+    """
+    return {
+        (trigger.name, place): _asks_of_leg(spec, leg)
+        for trigger in spec.triggers
+        for place, leg in enumerate(trigger.all)
+    }
+
+
+def _asks_of_leg(spec: ResolvedSpec, leg: Leg) -> tuple[Ask, ...]:
+    if leg.kind is LegKind.BURN_RATE:
+        return tuple(Ask(leg.metric, length) for pair in burn_windows(leg) for length in (pair.long, pair.short))
+    if leg.kind is LegKind.GROWTH:
+        return (Ask(leg.metric, spec.metric(leg.metric).window, leg.over or _NONE),)
+    return ()
 
 
 @per_spec

@@ -7,15 +7,16 @@ the last one counted is kept together with what was counted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sparkrelease.api.comparison import Comparison, ComparisonTest
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import RuleVerdict, TestState, Verdict
-from sparkrelease.api.triggers import Leg, Trigger
+from sparkrelease.api.triggers import Leg, LegKind, Trigger
 from sparkrelease.decide.counting import Counted, Setting, Shown, Test, advance, look
 from sparkrelease.decide.draft import Draft
-from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.decide.resolve import ResolvedSpec, per_spec
 from sparkrelease.decide.rules import Judgement
 from sparkrelease.decide.stats.packing import Seen
 from sparkrelease.decide.verdicts import remember, said
@@ -53,37 +54,44 @@ def compare(d: Draft) -> RuleVerdict | None:
     if comparison is None or not comparison.tests or d.run is None:
         return None
     before = {v.rule: v for v in d.status.verdicts if v.kind == KIND}
-    verdicts = [_compare(d, comparison, item, before.get(rule_name(item.metric))) for item in comparison.tests]
-    if any(before.get(v.rule) is not v for v in verdicts):
-        remember(d, verdicts)
+    verdicts = [_compare(d, item, before.get(rule_name(item.metric))) for item in comparison.tests]
+    news = [v for v in verdicts if before.get(v.rule) is not v]
+    if news:
+        remember(d, news)
     return next((v for v in verdicts if v.verdict is Verdict.FAIL), None)
 
 
-def _compare(d: Draft, comparison: Comparison, item: ComparisonTest, old: RuleVerdict | None) -> RuleVerdict:
+def _compare(d: Draft, item: ComparisonTest, old: RuleVerdict | None) -> RuleVerdict:
     known = _known(d, item.metric)
     windows = d.facts.windows.get(item.metric)
     if old is not None and (not windows or (known and known.counted_until and windows[-1].end <= known.counted_until)):
         return old
-    metric = d.spec.metric(item.metric)
-    limit = 1 / alpha_of(d.spec, comparison, item)
-    wanted = _wanted(d.spec, item.metric)
-    test = Test(item.metric, metric, item.margin or MARGIN, limit, item.min_events, wanted)
-    judgement = _judge(test, _counted(d, test, known), f"{metric.name}: ", " -> rollback")
+    test = _tests(d.spec)[item.metric]
+    judgement = _judge(test, _counted(d, test, known), f"{item.metric}: ", " -> rollback")
     return said(rule_name(item.metric), KIND, judgement, None, old)
 
 
 def sequential(d: Draft, trigger: Trigger, index: int, leg: Leg) -> Judgement:
     """What a sequential leg shows: Fail once canary is worse than margin times stable, by a test of its own alpha."""
-    metric = d.spec.metric(leg.metric)
-    test = Test(
-        name=f"{trigger.name}/{index}",
-        metric=metric,
-        margin=leg.margin or MARGIN,
-        limit=1 / (leg.alpha or _ALPHA),
-        min_events=leg.min_events,
-        wanted=_wanted(d.spec, metric.name),
-    )
-    return _judge(test, _counted(d, test, _known(d, test.name)), f"{trigger.name}: {metric.name}: ", "")
+    test = _tests(d.spec)[f"{trigger.name}/{index}"]
+    return _judge(test, _counted(d, test, _known(d, test.name)), f"{trigger.name}: {leg.metric}: ", "")
+
+
+@per_spec
+def _tests(spec: ResolvedSpec) -> Mapping[str, Test]:
+    """Every test by its name: the comparison's, and those of legs of kind sequential."""
+    found: dict[str, Test] = {}
+    for item in spec.comparison.tests if spec.comparison else ():
+        metric, limit = spec.metric(item.metric), 1 / alpha_of(spec, spec.comparison or Comparison(), item)
+        wanted = _wanted(spec, item.metric)
+        found[item.metric] = Test(item.metric, metric, item.margin or MARGIN, limit, item.min_events, wanted)
+    for trigger in spec.triggers:
+        for place, leg in enumerate(trigger.all):
+            if leg.kind is LegKind.SEQUENTIAL:
+                name, metric, limit = f"{trigger.name}/{place}", spec.metric(leg.metric), 1 / (leg.alpha or _ALPHA)
+                wanted = _wanted(spec, leg.metric)
+                found[name] = Test(name, metric, leg.margin or MARGIN, limit, leg.min_events, wanted)
+    return found
 
 
 def alpha_of(spec: ResolvedSpec, comparison: Comparison, item: ComparisonTest) -> float:

@@ -195,13 +195,18 @@ def _add(test: Test, h: Hypotheses, state: State, window: Window, by: Setting) -
     )
     was = state.requests
     requests = array("f", [was[0] + numbers.canary, was[1] + numbers.stable, was[2], was[3]])
-    counted = State(state.stage_at, state.begun, state.last, state.in_a_row, requests, state.candidates, channels)
-    return _note(counted, Seen.COUNTED), any(canary + stable > 0 for canary, stable in numbers.bad)
+    in_a_row = _in_a_row(state, Seen.COUNTED)
+    counted = State(state.stage_at, state.begun, Seen.COUNTED, in_a_row, requests, state.candidates, channels)
+    return counted, any(canary + stable > 0 for canary, stable in numbers.bad)
 
 
 def _note(state: State, seen: Seen) -> State:
-    in_a_row = min(state.in_a_row + 1, _MOST_IN_A_ROW) if state.last is seen else 1
+    in_a_row = _in_a_row(state, seen)
     return State(state.stage_at, state.begun, seen, in_a_row, state.requests, state.candidates, state.channels)
+
+
+def _in_a_row(state: State, seen: Seen) -> int:
+    return min(state.in_a_row + 1, _MOST_IN_A_ROW) if state.last is seen else 1
 
 
 def _begin_stage(state: State, h: Hypotheses, by: Setting) -> State:

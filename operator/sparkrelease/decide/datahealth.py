@@ -10,10 +10,18 @@ from sparkrelease.api.conditions import ConditionType, find
 from sparkrelease.api.metrics import JudgedAt
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.triggers import LegKind
-from sparkrelease.decide.answers import asked_of, expects_requests, history_of, reading_of, silent
+from sparkrelease.decide.answers import (
+    NO_HISTORY,
+    NOT_ASKED,
+    asked_of,
+    expects_requests,
+    history_of,
+    reading_of,
+    silent,
+)
 from sparkrelease.decide.asks import asks_of, histories_of
 from sparkrelease.decide.draft import Draft
-from sparkrelease.decide.facts import Ask, Facts, Missing, Problem, Role
+from sparkrelease.decide.facts import Ask, Facts, Missing, Problem, Reading, Role, Track
 from sparkrelease.decide.resolve import ResolvedSpec, per_spec
 
 _PACE = 0.2
@@ -78,16 +86,14 @@ def assess(
             if not silent(reading) or expects_requests(facts.metrics[name], role, weight):
                 return Health(fresh=False, blind=reading)
             quiet = quiet or Missing(Reason.INSUFFICIENT_TRAFFIC, f"{name}: no request has reached {role} yet")
-    asks, histories = asks_of(spec), histories_of(spec).keys()
-    answers = (
-        *(asked_of(spec, facts, ask, role, now) for ask in _in_order(spec)),
-        *(history_of(spec, facts, metric, role, now) for metric in histories),
-    )
-    beyond = (seen for seen in answers if isinstance(seen, Missing) and seen.reason is not Reason.TOO_FEW_POINTS)
-    blind = next(beyond, _unscraped(facts, role))
+    answers: list[Reading | tuple[Track, ...]] = [asked_of(spec, facts, ask, role, now) for ask in _in_order(spec)]
+    answers += [history_of(spec, facts, metric, role, now) for metric in histories_of(spec)]
+    missing = [seen for seen in answers if isinstance(seen, Missing)]
+    beyond = (seen for seen in missing if seen.reason is not Reason.TOO_FEW_POINTS)
+    blind = next(beyond, None) or _unscraped(facts, role)
     if blind is not None:
         return Health(fresh=False, blind=blind)
-    waiting = waiting or not (asks <= facts.asked.keys() and histories <= facts.history.keys())
+    waiting = waiting or any(seen is NOT_ASKED or seen is NO_HISTORY for seen in missing)
     return Health(fresh=not waiting and quiet is None, waiting=waiting, quiet=quiet)
 
 

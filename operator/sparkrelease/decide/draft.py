@@ -9,6 +9,7 @@ from datetime import datetime
 from sparkrelease.api.conditions import ConditionType, Status, clear_condition, set_condition
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Condition, Phase, Run, SparkReleaseStatus
+from sparkrelease.decide.asks import asks_of_legs
 from sparkrelease.decide.facts import Facts, Problem, Reading, Route, RouteMark
 from sparkrelease.decide.plan import Change, EntryDraft, EventDraft, Plan, RouteAction, SetWeight, Severity, Wants
 from sparkrelease.decide.resolve import ResolvedSpec, metrics_by_name
@@ -41,8 +42,12 @@ class Draft:
     def __init__(self, spec: ResolvedSpec, status: SparkReleaseStatus, facts: Facts, now: datetime) -> None:
         self.spec = spec
         self.metrics = metrics_by_name(spec)
+        self.asks = asks_of_legs(spec)
+        """By trigger and place of a leg, what it wants beside its metric's own window."""
         self.before = status
         self.status = status
+        self._own: SparkReleaseStatus | None = None
+        """The copy of the status this draft made; nobody else sees it before the plan is finished."""
         self.facts = facts
         self.now = now
         self.urgent = False
@@ -118,10 +123,15 @@ class Draft:
     # ------------------------------------------------------------ writing
 
     def put(self, **changes: object) -> None:
-        """Replaces fields of the status."""
+        """Replaces fields of the status: in one copy a round, however many changes there are."""
         have = self.status.__dict__
-        if any(have[name] is not value for name, value in changes.items()):
-            self.status = self.status.model_copy(update=changes)
+        if all(have[name] is value for name, value in changes.items()):
+            return
+        if self._own is None:
+            self.status = self._own = self.status.model_copy(update=changes)
+        else:
+            have.update(changes)
+            self.status.model_fields_set.update(changes)
 
     def put_run(self, **changes: object) -> None:
         """Replaces fields of the run."""
@@ -199,8 +209,10 @@ class Draft:
 
     def no_condition(self, *kinds: ConditionType) -> None:
         """Takes conditions back."""
+        said = {condition.type for condition in self.status.conditions}
         for kind in kinds:
-            self._put_conditions(clear_condition(self.status.conditions, kind))
+            if kind in said:
+                self._put_conditions(clear_condition(self.status.conditions, kind))
 
     def _put_conditions(self, conditions: tuple[Condition, ...]) -> None:
         if conditions is not self.status.conditions:

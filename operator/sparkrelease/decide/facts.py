@@ -1,4 +1,7 @@
-"""What one round knows. Everything here was gathered before; deciding adds nothing to it."""
+"""What one round knows. Everything here was gathered before; deciding adds nothing to it.
+
+What metrics said has a module of its own, `measured`; it is part of the facts, and found here as well.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,52 @@ from enum import StrEnum
 
 from sparkrelease.api.approval import Decision, Override
 from sparkrelease.api.command import Command
-from sparkrelease.api.metrics import Threshold
-from sparkrelease.api.problem import Problem as Problem  # noqa: PLC0414  (wherever there are facts, there are problems)
+from sparkrelease.api.problem import Problem
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Verdict
+from sparkrelease.decide.measured import (
+    Ask,
+    Baseline,
+    Buckets,
+    Counts,
+    History,
+    MetricFacts,
+    Missing,
+    Reading,
+    SpanAsk,
+    Track,
+    Value,
+    Window,
+)
+
+__all__ = [
+    "Approval",
+    "Ask",
+    "Baseline",
+    "Buckets",
+    "Check",
+    "Counts",
+    "Facts",
+    "Finding",
+    "History",
+    "MetricFacts",
+    "Missing",
+    "Problem",
+    "Reading",
+    "Regression",
+    "Role",
+    "Route",
+    "RouteMark",
+    "Settings",
+    "SettingsAsk",
+    "Share",
+    "Side",
+    "SpanAsk",
+    "Track",
+    "Value",
+    "Verification",
+    "Window",
+]
 
 
 class Role(StrEnum):
@@ -114,76 +159,7 @@ class Share:
     judged: bool
 
 
-# ---------------------------------------------------------------- metrics
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """One number."""
-
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Events in the window: bad ones out of all."""
-
-    bad: float
-    total: float
-
-
-@dataclass(frozen=True, slots=True)
-class Buckets:
-    """Events in the window at or below each edge (edge -> count), and all of them."""
-
-    at_or_below: Mapping[float, float]
-    total: float
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """No usable answer, and why; never the same as a bad value."""
-
-    reason: Reason
-    message: str
-    server_wide: bool = False
-    """True when the whole metrics server is blind, not just this query."""
-
-
-Reading = Value | Counts | Buckets | Missing
-
-
-@dataclass(frozen=True, slots=True)
-class MetricFacts:
-    """One metric, read for both roles at one instant over one window."""
-
-    query: str
-    at: datetime
-    window: timedelta
-    canary: Reading
-    stable: Reading
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A metric over another window than its own, or as it was some time ago."""
-
-    metric: str
-    window: timedelta
-    back: timedelta = timedelta(0)
-
-
-@dataclass(frozen=True, slots=True)
-class SpanAsk:
-    """A metric asked once over a span that ends now, as the threshold reads it; `name` tells the answer apart.
-
-    `whole` counts events of pods that are gone by now, too: spans of hours and days outlast pods.
-    """
-
-    name: str
-    threshold: Threshold
-    over: timedelta
-    whole: bool = False
+# ---------------------------------------------------------------- mitigation
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,60 +181,6 @@ class Settings:
     token: str = ""
     problem: Problem | None = None
     """Why it cannot be read or changed now; it is tried again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Events of one metric in one of its disjoint windows, which end at multiples of `Metric.every` of Unix time.
-
-    A side is exact Counts or Buckets, or Missing with reason WindowVoid where the counts cannot be known exactly (a
-    reset, a series that vanished, a gap). A window one side of which is void says nothing of either.
-    """
-
-    end: datetime
-    length: timedelta
-    canary: Counts | Buckets | Missing
-    stable: Counts | Buckets | Missing
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """One series' history: `points` are (seconds of Unix time, value), oldest first, without gaps filled in.
-
-    `name` is the pod, or empty where the role's series are one; `born` is when the pod or its process began, if known.
-    """
-
-    name: str
-    points: tuple[tuple[float, float], ...]
-    born: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What a metric was over a time, for trends."""
-
-    query: str
-    at: datetime
-    over: timedelta
-    canary: tuple[Track, ...] | Missing
-    stable: tuple[Track, ...] | Missing
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """What stable was before the run: looked at once and frozen.
-
-    `value` is the highest of the means of a metric's windows; `spread` the relative variance of its bad events from
-    minute to minute beyond chance (0 for none), by which the comparison is made less sure of itself.
-    """
-
-    query: str
-    at: datetime
-    over: timedelta
-    value: float | None
-    spread: float = 0.0
-    events: float = 0.0
-    problem: Missing | None = None
 
 
 # ---------------------------------------------------------------- signatures

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sparkrelease import __version__
+from sparkrelease.api.conditions import ConditionType, clear_condition
 from sparkrelease.api.spec import DeletionPolicy
 from sparkrelease.api.status import EvidenceStatus, SparkReleaseStatus
 from sparkrelease.decide import codec
@@ -28,7 +29,7 @@ _MOST = 64_000_000
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The arguments of one call of `decide`, and how many entries came of it."""
+    """The arguments of one call of `decide`, how many entries came of it, and which status."""
 
     spec: ResolvedSpec
     status: SparkReleaseStatus
@@ -37,6 +38,8 @@ class Inputs:
     followed: str
     """Digest of the spec of the run the entries belong to; its first entry holds that spec in full."""
     entries: int
+    after: SparkReleaseStatus | None = None
+    """The status the decision led to, with every rule's verdict; None in evidence of older programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Packed:
     now: datetime
     deletion_policy: DeletionPolicy
     spec: ResolvedSpec | None = None
+    after: SparkReleaseStatus | None = None
 
 
 def pack(inputs: Inputs) -> dict[str, object]:
@@ -58,6 +62,7 @@ def pack(inputs: Inputs) -> dict[str, object]:
         now=inputs.now,
         deletion_policy=inputs.spec.deletion_policy,
         spec=None if digest(inputs.spec) == inputs.followed else inputs.spec,
+        after=_kept_status(inputs.after) if inputs.after is not None else None,
     )
     text = json.dumps(codec.write(Packed, packed), separators=(",", ":"), allow_nan=False)
     compressed = base64.b64encode(zlib.compress(text.encode(), _LEVEL)).decode()
@@ -74,7 +79,12 @@ def unpack(data: object, followed: ResolvedSpec) -> Inputs:
     if not isinstance(packed, Packed):
         raise ValueError("not the inputs of a decision")
     spec = packed.spec or followed.model_copy(update={"deletion_policy": packed.deletion_policy})
-    return Inputs(spec, packed.status, packed.facts, packed.now, digest(followed), entries)
+    return Inputs(spec, packed.status, packed.facts, packed.now, digest(followed), entries, packed.after)
+
+
+def status_data(status: SparkReleaseStatus) -> object:
+    """What is kept of a status, as JSON: equal for statuses no decision tells apart."""
+    return codec.write(SparkReleaseStatus, _kept_status(status))
 
 
 def version_of(data: object) -> str:
@@ -103,6 +113,7 @@ def _kept_status(status: SparkReleaseStatus) -> SparkReleaseStatus:
             "untold": (),
             "original_route": original.model_copy(update={"state": ""}) if original is not None else None,
             "history": tuple(one.model_copy(update={"evidence": EvidenceStatus()}) for one in status.history[:1]),
+            "conditions": clear_condition(status.conditions, ConditionType.EVIDENCE_COMPLETE),
         }
     )
 

@@ -52,7 +52,7 @@ def _with_inputs(d: Draft) -> Plan:
     if not plan.entries:
         return plan
     followed = plan.status.run.spec_digest if plan.status.run else ""
-    inputs = Inputs(d.spec, d.before, d.facts, d.now, followed, len(plan.entries))
+    inputs = Inputs(d.spec, d.before, d.facts, d.now, followed, len(plan.entries), plan.status)
     first = replace(plan.entries[0], inputs=inputs)
     return replace(plan, entries=(first, *plan.entries[1:]))
 

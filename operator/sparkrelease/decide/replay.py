@@ -1,7 +1,8 @@
 """Whether a run's evidence bears its own decisions out: each is made again from its stored inputs and compared.
 
-The chain says that entries are those that were written; this says that they are what these rules say of those facts. A
-chain must be verified first: what is read here is taken for what was stored.
+The chain says that entries are those that were written; this says that they are what these rules say of those facts,
+that every verdict is, and that each decision was made from what the one before left. A chain must be verified first:
+what is read here is taken for what was stored.
 """
 
 from __future__ import annotations
@@ -15,14 +16,12 @@ from pydantic import ValidationError
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import SparkReleaseStatus
+from sparkrelease.decide.continuity import ABSENT, Stood, leap_of
 from sparkrelease.decide.evidence import Entry, canonical_json
-from sparkrelease.decide.inputs import KEY, unpack, version_of
+from sparkrelease.decide.inputs import KEY, Inputs, status_data, unpack, version_of
 from sparkrelease.decide.lifecycle import decide
 from sparkrelease.decide.plan import EntryDraft
 from sparkrelease.decide.resolve import ResolvedSpec, digest
-
-ABSENT = "absent"
-"""Stands for a value that is on one side only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def replay(entries: Sequence[Entry]) -> Replayed:
     if isinstance(spec, Difference):
         return Replayed(0, 0, spec)
     done, place = 0, 0
-    known: list[dict[str, object]] = []
+    known: list[Stood] = []
     while place < len(entries):
         found = _decision(entries[place:], spec, known)
         if isinstance(found, Difference):
@@ -77,7 +76,7 @@ def _spec(entries: Sequence[Entry]) -> ResolvedSpec | Difference:
     return spec
 
 
-def _decision(entries: Sequence[Entry], spec: ResolvedSpec, known: list[dict[str, object]]) -> int | Difference:
+def _decision(entries: Sequence[Entry], spec: ResolvedSpec, known: list[Stood]) -> int | Difference:
     """Makes the decision of the first of these entries again; how many of them are its own.
 
     `known` is what stood before and after the decisions so far, the last one at the end; it grows.
@@ -91,12 +90,13 @@ def _decision(entries: Sequence[Entry], spec: ResolvedSpec, known: list[dict[str
     except ValueError as problem:
         unreadable, wanted = f"unreadable: {_line(problem)}", "what can be decided on"
         return Difference(first.number, f"data.{KEY}", unreadable, wanted, version_of(data))
-    leap = _leap(first.number, known, inputs.status)
+    leap = leap_of(known, inputs.status, inputs.now, inputs.facts)
     if leap is not None:
-        return leap
+        return Difference(first.number, f"data.{KEY}.status.{leap.field}", leap.stored, leap.expected, version_of(data))
     plan = decide(inputs.spec, inputs.status, inputs.facts, inputs.now)
-    known += [_standing(inputs.status), _standing(plan.status)]
-    return _compare(first, entries[: inputs.entries], plan.entries, version_of(data)) or inputs.entries
+    known += [Stood(status, inputs.now, inputs.facts.epoch) for status in (inputs.status, plan.status)]
+    difference = _compare(first, entries[: inputs.entries], plan.entries, version_of(data))
+    return difference or _compare_status(first.number, inputs, plan.status, version_of(data)) or inputs.entries
 
 
 def _compare(first: Entry, stored: Sequence[Entry], drafts: Sequence[EntryDraft], version: str) -> Difference | None:
@@ -108,6 +108,15 @@ def _compare(first: Entry, stored: Sequence[Entry], drafts: Sequence[EntryDraft]
             return Difference(number, path, one, other, version)
         if entry is not None and place > 0 and KEY in entry.data:
             return Difference(number, f"data.{KEY}", "given", f"those of entry {first.number}", version)
+    return None
+
+
+def _compare_status(number: int, inputs: Inputs, status: SparkReleaseStatus, version: str) -> Difference | None:
+    """Compares what the decision led to: every rule's verdict, the tests, the clocks."""
+    if inputs.after is None:
+        return None
+    for path, one, other in _differences("", status_data(inputs.after), status_data(status)):
+        return Difference(number, f"data.{KEY}.after.{path}", one, other, version)
     return None
 
 
@@ -126,37 +135,6 @@ def _differences(path: str, one: object, other: object) -> Iterator[tuple[str, o
             yield from _differences(f"{path}[{place}]", here, there)
     elif one != other or isinstance(one, bool) is not isinstance(other, bool):
         yield path, one, other
-
-
-# ---------------------------------------------------------------- from one decision to the next
-
-
-def _leap(number: int, known: Sequence[dict[str, object]], status: SparkReleaseStatus) -> Difference | None:
-    """What only a recorded decision may change, and changed between two of them.
-
-    An operator that died between evidence and status decided from an older status again: one that stood before.
-    """
-    standing = _standing(status)
-    if not known or standing in known:
-        return None
-    for field, one, other in _differences("", standing, known[-1]):
-        return Difference(number, f"data.{KEY}.status.{field}", one, other)
-    return None
-
-
-def _standing(status: SparkReleaseStatus) -> dict[str, object]:
-    """The part of a status that stays as it is until an entry tells of a change."""
-    run, stage, rollback = status.run, status.stage, status.rollback
-    return {
-        "run": run.id if run else None,
-        "specDigest": run.spec_digest if run else None,
-        "end": run.end.value if run and run.end else None,
-        "gatesPassed": run.gates_passed if run else None,
-        "promoted": run is not None and run.promoted_at is not None,
-        "stage": stage.name if stage else None,
-        "weight": status.weight.desired,
-        "rollback": rollback.trigger if rollback else None,
-    }
 
 
 def _line(problem: Exception) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sparkrelease.api.metrics import Metric
 from sparkrelease.api.reasons import Reason
@@ -15,8 +15,7 @@ _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operato
 _EDGE_TOLERANCE = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """What a rule says of a reading: the verdict, its reason, the value as people read it, and the sentence."""
 
     verdict: Verdict
@@ -55,7 +54,7 @@ def show(metric: Metric, reading: Reading, edge: float | None = None) -> str:
 
 def events(reading: Reading) -> float | None:
     """Events behind a reading; None for a plain value."""
-    return None if isinstance(reading, Value | Missing) else reading.total
+    return reading.total if isinstance(reading, (Counts, Buckets)) else None
 
 
 def number_of(reading: Reading) -> float | None:

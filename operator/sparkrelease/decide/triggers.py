@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from sparkrelease.api.reasons import Reason
@@ -17,7 +17,10 @@ from sparkrelease.decide.rules import Judgement
 from sparkrelease.decide.schedule import active
 from sparkrelease.decide.verdicts import remember, said
 
-_SPEAKS_FIRST = (Verdict.ERROR, Verdict.NO_DATA, Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
+_SPEAKS_FIRST = {
+    verdict: place
+    for place, verdict in enumerate((Verdict.ERROR, Verdict.NO_DATA, Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL))
+}
 """Which leg speaks for the trigger: it fails only when every leg fails, and one that surely passes settles it."""
 
 
@@ -38,10 +41,10 @@ def together(judgements: Sequence[Judgement]) -> Judgement:
     """The leg that speaks for all of them; when all fail, their sentences stand together."""
     if len(judgements) == 1:
         return judgements[0]
-    first = min(judgements, key=lambda j: _SPEAKS_FIRST.index(j.verdict))
+    first = min(judgements, key=lambda j: _SPEAKS_FIRST[j.verdict])
     if first.verdict is not Verdict.FAIL:
         return first
-    return replace(first, message=" and ".join(dict.fromkeys(j.message for j in judgements)))
+    return first._replace(message=" and ".join(dict.fromkeys(j.message for j in judgements)))
 
 
 def judge_trigger(d: Draft, trigger: Trigger, role: Role) -> Judgement:
@@ -68,7 +71,7 @@ def _since(
 def run_triggers(d: Draft, role: Role) -> tuple[Fired, ...]:
     """Judges every trigger and answers those that have been true for their time; holds for those on their way there."""
     before = {v.rule: v for v in d.status.verdicts if v.kind == "trigger"}
-    verdicts: list[RuleVerdict] = []
+    news: list[RuleVerdict] = []
     fired: list[Fired] = []
     for trigger in d.spec.triggers:
         old = before.get(trigger.name)
@@ -76,12 +79,13 @@ def run_triggers(d: Draft, role: Role) -> tuple[Fired, ...]:
         since = _since(old, judgement, d.legs.get(trigger.name, ()), d.now)
         acted, shared = (old.acted_at, old.shared_since) if old is not None and since is not None else (None, None)
         verdict = said(trigger.name, "trigger", judgement, since, old, acted_at=acted, shared_since=shared)
-        verdicts.append(verdict)
+        if verdict is not old:
+            news.append(verdict)
         if judgement.verdict is not Verdict.FAIL or since is None:
             continue
         if d.now - since >= trigger.for_:
             fired.append(Fired(trigger, verdict))
         elif trigger.action is not TriggerAction.NOTIFY:
             d.hold(Reason.TRIGGER_HOLDS, f"{judgement.message} (acts after {trigger.for_.total_seconds():g} s)")
-    remember(d, verdicts)
+    remember(d, news)
     return tuple(fired)

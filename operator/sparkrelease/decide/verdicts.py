@@ -11,15 +11,13 @@ from sparkrelease.decide.rules import Judgement
 
 
 def remember(d: Draft, verdicts: list[RuleVerdict]) -> None:
-    """Puts these verdicts into the status, in place of the ones of the same rules."""
-    known = d.status.verdicts
-    if len(verdicts) == len(known) and all(v is old for v, old in zip(verdicts, known, strict=True)):
+    """Puts these verdicts into the status, in place of the ones of the same rules; drops those of no rule any more."""
+    known, names = d.status.verdicts, _rules(d.spec)
+    if not verdicts and len(known) <= len(names):
         return
     kept = {(v.kind, v.rule): v for v in known}
-    for verdict in verdicts:
-        kept[verdict.kind, verdict.rule] = verdict
-    names = _rules(d.spec)
-    d.put(verdicts=tuple(v for key, v in kept.items() if key in names))
+    kept |= {(v.kind, v.rule): v for v in verdicts}
+    d.put(verdicts=tuple([v for key, v in kept.items() if key in names]))
 
 
 @per_spec
@@ -41,11 +39,14 @@ def said(
     shared_since: datetime | None = None,
 ) -> RuleVerdict:
     """The verdict as the status keeps it; the one before, when nothing in it changed."""
+    message = judgement.message[:512]
     if (
         before is not None
+        and before.message == message
         and before.verdict is judgement.verdict
-        and before.message == judgement.message[:512]
-        and (before.since, before.acted_at, before.shared_since) == (since, acted_at, shared_since)
+        and before.since == since
+        and before.acted_at == acted_at
+        and before.shared_since == shared_since
     ):
         return before
     changes: dict[str, object] = {
@@ -55,7 +56,7 @@ def said(
         "since": since,
         "acted_at": acted_at,
         "shared_since": shared_since,
-        "message": judgement.message[:512],
+        "message": message,
     }
     if before is not None and (before.rule, before.kind) == (rule, kind):
         return before.model_copy(update=changes)

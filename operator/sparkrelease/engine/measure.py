@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,7 +18,6 @@ from sparkrelease.decide.facts import (
     MetricFacts,
     Missing,
     Problem,
-    Reading,
     Role,
     Share,
     SpanAsk,
@@ -32,6 +30,7 @@ from sparkrelease.engine.asking import Asking
 from sparkrelease.engine.baselines import Baselines
 from sparkrelease.engine.batch import Answered, Batch, ShareBatch
 from sparkrelease.engine.besides import Besides
+from sparkrelease.engine.blindness import Blindness
 from sparkrelease.engine.draining import Draining
 from sparkrelease.engine.metrics import OperatorMetrics
 from sparkrelease.engine.needs import Need, needs_of, places
@@ -89,8 +88,7 @@ class Measurements:
         self._unheard: set[str] = set()
         """Servers whose last answer was none."""
         self._draining = Draining(config.servers)
-        self._blind_at: dict[str, datetime] = {}
-        """Per server: when it was last blind as a whole."""
+        self._blindness = Blindness(self._asking, config.servers)
         self._followed: dict[ObjectKey, _Followed] = {}
         self._number = 0
         self._answers = 0
@@ -172,7 +170,7 @@ class Measurements:
         """
         self._number += 1
         self._at = now
-        self._note_blindness()
+        self._blindness.note(self._batches.values())
         for batch in [*self._due(now)]:
             batch.task = asyncio.create_task(self._ask(batch, now), name="metrics query")
         more = [*self._windows.start(now), *self._besides.start(now)]
@@ -252,12 +250,14 @@ class Measurements:
                     yield name, refused(need, template, self._at)
             elif batch is not None and batch.at is not None and batch.number >= followed.since:
                 look = batch.look(batch.at, above=need.above, below=need.below)
-                blind = self._blindness(batch, batch.at)
+                blind = self._blindness.of(batch, batch.at)
                 places_of = (followed.canary, followed.stable)
                 found = self._pods.fold(batch.found, template, places_of)
                 sides = (blind or read(found, place, template, look) for place in places_of)
                 followed.heard_at = followed.heard_at or batch.at
-                canary, stable = (self._of_server(followed, side, batch.server, batch.at) for side in sides)
+                taken_over = followed.heard_at if followed.was_blind else None
+                blamed = (self._blindness.blamed(side, batch.server, batch.at, taken_over) for side in sides)
+                canary, stable = blamed
                 yield name, MetricFacts(need.query, batch.at, need.metric.window, canary, stable)
 
     def _undeclared(self, followed: _Followed) -> dict[str, MetricFacts]:
@@ -268,37 +268,6 @@ class Measurements:
         gone, spec = Missing(Reason.PROMETHEUS_UNKNOWN, text, server_wide=True), followed.spec
         windows = {name: spec.metric(name).window for name in rule_metrics(spec)}
         return {name: MetricFacts("", self._at, window, gone, gone) for name, window in windows.items()}
-
-    def _blindness(self, batch: Batch, at: datetime) -> Missing | None:
-        """Why the whole answer says nothing. A server that answered another query of that tick is not blind."""
-        missing = batch.missing
-        if missing is None:
-            return batch.gap(at - batch.template.window)
-        return dataclasses.replace(missing, server_wide=missing.server_wide and not self._heard(batch.server, at))
-
-    def _note_blindness(self) -> None:
-        """Remembers which servers answered nothing at all when they were last asked."""
-        for batch in self._batches.values():
-            missing, at = batch.missing, batch.at
-            if missing is not None and at is not None and missing.server_wide and not self._heard(batch.server, at):
-                self._blind_at[batch.server] = max(at, self._blind_at.get(batch.server, at))
-
-    def _heard(self, server: str, at: datetime) -> bool:
-        """Whether the server answered some query of that instant or of a later one."""
-        heard = self._asking.answered_at.get(server)
-        return heard is not None and heard >= at
-
-    def _of_server(self, followed: _Followed, reading: Reading, server: str, at: datetime) -> Reading:
-        """What a server lacks that has just come back is still the server's fault, until new samples are due.
-
-        It answers before its first scrape: a fleet that outlasted the outage must not go back for that, not even when
-        the operator was started anew meanwhile and has seen nothing of the outage.
-        """
-        times = (self._blind_at.get(server), followed.heard_at if followed.was_blind else None)
-        blind = max((time for time in times if time is not None), default=None)
-        if not isinstance(reading, Missing) or blind is None or at - blind > self._servers[server].max_age:
-            return reading
-        return dataclasses.replace(reading, server_wide=True)
 
     def _gap(self, server: str, template: Template, start: datetime) -> Missing | None:
         batch = self._batches.get((server, template))

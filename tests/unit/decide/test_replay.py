@@ -5,18 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
 from sparkrelease.api.command import Verb
 from sparkrelease.api.reasons import Reason
-from sparkrelease.api.status import Phase
+from sparkrelease.api.status import Phase, Verdict
+from sparkrelease.decide.continuity import Stood, leap_of
 from sparkrelease.decide.evidence import Entry
-from sparkrelease.decide.facts import Counts
-from sparkrelease.decide.inputs import pack, unpack
+from sparkrelease.decide.facts import Counts, Window
+from sparkrelease.decide.inputs import Inputs, pack, status_data, unpack
+from sparkrelease.decide.lifecycle import decide
 from sparkrelease.decide.replay import Difference, replay
 from sparkrelease.decide.resolve import ResolvedSpec
-from unit.decide.world import FP2, World, settled, spec
+from unit.decide.world import FP2, START, World, settled, spec
 
 
 def good() -> list[Entry]:
@@ -171,3 +175,121 @@ def test_the_pods_of_another_run_are_no_part_of_it() -> None:
     world.reach(1)
     assert replay(world.stored()).difference is None
     assert first[0].run != world.stored()[0].run
+
+
+# ---------------------------------------------------------------- what a decision was made from, and what it led to
+
+
+def inputs_at(entries: list[Entry], place: int) -> Inputs:
+    return unpack(entries[place].data["inputs"], ResolvedSpec.model_validate(entries[0].data["spec"]))
+
+
+def with_inputs(entries: list[Entry], place: int, inputs: Inputs) -> list[Entry]:
+    return changed(entries, place, data={**entries[place].data, "inputs": pack(inputs)})
+
+
+def with_status(entries: list[Entry], place: int, **changes: object) -> list[Entry]:
+    inputs = inputs_at(entries, place)
+    status = inputs.status.model_copy(update=changes)
+    return with_inputs(entries, place, dataclasses.replace(inputs, status=status))
+
+
+def held() -> list[Entry]:
+    """A run with a breach that is on its way to act when a checkpoint is due, and then acts."""
+    trigger = {"name": "burst", "all": [{"metric": "http", "op": ">", "value": 0.05}], "for": "12m"}
+    stages = [{"name": "long", "weight": 25, "duration": "30m"}]
+    comparison = {"tests": [{"metric": "http", "margin": 300}], "warmup": "0s"}
+    world = World(spec=spec(stages=stages, triggers=[trigger], comparison=comparison))
+    world.reach(25)
+    world.reading, world.stable_reading = Counts(60, 1000), Counts(1, 1000)
+    for minute in range(14):
+        end = world.now + timedelta(seconds=30)
+        window = Window(end, timedelta(seconds=15), Counts(1, 1000), Counts(1, 1000))
+        world.windows = {"http": (window,)}
+        world.run_for(60)
+        assert world.status.tests[0].windows == minute + 1 or world.status.phase is Phase.ROLLED_BACK
+    assert world.status.phase is Phase.ROLLED_BACK
+    return world.stored()
+
+
+def test_states_follow_one_another_from_decision_to_decision() -> None:
+    """What stands after a decision, made again, stands before the next one."""
+    entries = held()
+    places = [place for place, entry in enumerate(entries) if "inputs" in entry.data]
+    assert len(places) >= 4
+    for one, other in pairwise(places):
+        inputs, following = inputs_at(entries, one), inputs_at(entries, other)
+        after = decide(inputs.spec, inputs.status, inputs.facts, inputs.now).status
+        assert inputs.after is not None
+        assert status_data(inputs.after) == status_data(after)
+        stood = Stood(after, inputs.now, inputs.facts.epoch)
+        assert leap_of([stood], following.status, following.now, following.facts) is None
+    assert replay(entries).difference is None
+
+
+def test_a_verdict_in_the_middle_that_was_turned_round_is_named_though_no_entry_tells_of_it() -> None:
+    entries = held()
+    place = at(entries, Reason.CHECKPOINT)
+    inputs = inputs_at(entries, place)
+    assert inputs.after is not None
+    verdicts = inputs.after.verdicts
+    assert verdicts[0].verdict is Verdict.FAIL
+    turned = (verdicts[0].model_copy(update={"verdict": Verdict.PASS}), *verdicts[1:])
+    after = inputs.after.model_copy(update={"verdicts": turned})
+    difference = first_difference(with_inputs(entries, place, dataclasses.replace(inputs, after=after)))
+    assert (difference.entry, difference.field) == (place + 1, "data.inputs.after.verdicts[0].verdict")
+    assert (difference.stored, difference.recomputed) == ("Pass", "Fail")
+
+
+def test_a_counter_in_the_middle_that_was_changed_is_named_though_the_verdict_stays() -> None:
+    entries = held()
+    place = at(entries, Reason.CHECKPOINT)
+    inputs = inputs_at(entries, place)
+    http = dataclasses.replace(inputs.facts.metrics["http"], canary=Counts(61, 1000))
+    facts = dataclasses.replace(inputs.facts, metrics={"http": http})
+    data = json.loads(json.dumps(entries[place].data))
+    data["readings"]["http"]["canary"]["bad"] = 61.0
+    data["legs"]["burst"][0] |= {"value": "6.1% (61/1000)", "message": "burst: http 6.1% (61/1000) > 0.05"}
+    entries = changed(entries, place, data=data)
+    difference = first_difference(with_inputs(entries, place, dataclasses.replace(inputs, facts=facts)))
+    assert difference.entry == place + 1
+    assert difference.field.startswith("data.inputs.after.")
+    assert "6%" in str(difference.stored) and "6.1%" in str(difference.recomputed)
+
+
+def test_a_breach_said_to_have_begun_before_the_decision_that_did_not_know_it_is_named() -> None:
+    entries = held()
+    place = at(entries, Reason.TRIGGER_FIRED)
+    verdicts = inputs_at(entries, place).status.verdicts
+    before = inputs_at(entries, at(entries, Reason.CHECKPOINT)).now
+    forged = (verdicts[0].model_copy(update={"since": before - timedelta(minutes=9)}), *verdicts[1:])
+    difference = first_difference(with_status(entries, place, verdicts=forged))
+    assert (difference.entry, difference.field) == (place + 1, "data.inputs.status.verdicts[burst].since")
+
+
+@pytest.mark.parametrize("change", [{"windows": 1}, {"e": 0.5}, {"counted_until": START + timedelta(seconds=90)}])
+def test_a_test_that_knows_less_than_it_did_is_named(change: dict[str, object]) -> None:
+    entries = held()
+    place = at(entries, Reason.TRIGGER_FIRED)
+    (test,) = inputs_at(entries, place).status.tests
+    assert test.windows > 2
+    difference = first_difference(with_status(entries, place, tests=(test.model_copy(update=change),)))
+    assert difference.entry == place + 1
+    assert difference.field.startswith("data.inputs.status.tests[http].")
+
+
+def test_evidence_of_a_program_that_kept_no_status_after_is_still_replayed() -> None:
+    entries = bad()
+    for place, entry in enumerate(entries):
+        if "inputs" in entry.data:
+            entries = with_inputs(entries, place, dataclasses.replace(inputs_at(entries, place), after=None))
+    assert replay(entries).difference is None
+
+
+def test_a_status_that_was_read_back_from_the_cluster_follows_the_one_that_was_written() -> None:
+    """Its times are cut to the millisecond."""
+    world = World(now=START + timedelta(microseconds=123_987))
+    world.reach(25)
+    world.reading = Counts(500, 1000)
+    world.run_for(60, until=Phase.ROLLED_BACK)
+    assert replay(world.stored()).difference is None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Phase
@@ -292,3 +295,68 @@ def test_another_trigger_that_blames_canary_alone_wins() -> None:
     made.run_for(5)
     assert made.status.phase is Phase.ROLLED_BACK
     assert made.status.rollback is not None and made.status.rollback.trigger == "own"
+
+
+# ---------------------------------------------------------------- the first sign
+
+
+SCRAPES, WINDOW, ONSET = 15.0, 60.0, 200.0
+
+
+@dataclass
+class Side:
+    """A role that is scraped at its own moments: what a query of a minute sees of it."""
+
+    phase: float
+    failing: float
+    rate: float = 20.0
+
+    def at(self, now: float) -> Counts:
+        last, first = (self._scrape(end) for end in (now, now - WINDOW))
+        return Counts(self.rate * self.failing * max(0.0, last - max(first, ONSET)), self.rate * (last - first))
+
+    def _scrape(self, until: float) -> float:
+        return (until - self.phase) // SCRAPES * SCRAPES + self.phase
+
+
+def from_the_onset_on(made: World, canary: Side, stable: Side, seconds: float) -> None:
+    """Turns the clock from just before the onset, both roles seen as their own scrapes show them."""
+    made.reach(25)
+    began = made.now
+    for step in range(int(seconds / 5)):
+        now = ONSET - 20 + 5 * step
+        made.now = began + timedelta(seconds=5 * step + 5)
+        both(made, canary.at(now), stable.at(now))
+        made.settle_rounds()
+
+
+def test_a_trigger_that_waits_for_nothing_blames_the_canary_that_was_scraped_first() -> None:
+    """Stable was last seen before the incident began, and what is not known softens nothing."""
+    made = world({"metric": "http", "value": 0.2})
+    from_the_onset_on(made, Side(phase=6, failing=0.9), Side(phase=2, failing=0.9), 60)
+    assert made.status.phase is Phase.ROLLED_BACK
+    assert made.status.rollback is not None and made.status.rollback.reason == Reason.TRIGGER_FIRED
+
+
+@given(st.integers(0, 14), st.integers(0, 14), st.floats(0.3, 1.0))
+@settings(max_examples=20, deadline=None)
+def test_a_trigger_that_waits_for_one_scrape_sees_stable_s_part_whoever_is_scraped_first(
+    canary: int, stable: int, failing: float
+) -> None:
+    made = world({"metric": "http", "value": 0.2}, **{"for": "15s"})
+    from_the_onset_on(made, Side(canary, failing), Side(stable, failing), 120)
+    assert made.status.phase is Phase.PROGRESSING
+    assert made.status.incident is not None
+
+
+@given(st.integers(0, 14), st.integers(0, 14), st.floats(0.3, 1.0))
+@settings(max_examples=20, deadline=None)
+def test_what_canary_alone_suffers_is_delayed_by_no_scrape_of_stable_s(
+    canary: int, stable: int, failing: float
+) -> None:
+    made = world({"metric": "http", "value": 0.2}, **{"for": "0s"})
+    side = Side(canary, failing)
+    first = next(now for now in range(180, 400, 5) if side.at(now).bad > 0.2 * side.at(now).total)
+    from_the_onset_on(made, side, Side(stable, 0.0), first - (ONSET - 20) + 5)
+    assert made.status.phase is Phase.ROLLED_BACK
+    assert not told(made)

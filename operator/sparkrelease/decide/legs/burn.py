@@ -20,13 +20,14 @@ _WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.NO_DATA, Verdict.INCONCLUSI
 
 def burn_rate(sight: Sight) -> Judgement:
     """Fail when both windows of one pair burn faster than its factor."""
-    pairs = [_pair(sight, pair) for pair in burn_windows(sight.leg)]
+    asks = sight.asks
+    pairs = [_pair(sight, *pair) for pair in zip(burn_windows(sight.leg), asks[::2], asks[1::2], strict=True)]
     return min(pairs, key=lambda judgement: _WORST_FIRST.index(judgement.verdict))
 
 
-def _pair(sight: Sight, pair: BurnWindow) -> Judgement:
+def _pair(sight: Sight, pair: BurnWindow, long_ask: Ask, short_ask: Ask) -> Judgement:
     """Both windows must burn, so one that surely does not settles it; the long one must hold enough bad events."""
-    readings = [sight.asked(Ask(sight.leg.metric, length)) for length in (pair.long, pair.short)]
+    readings = [sight.asked(long_ask), sight.asked(short_ask)]
     rates = [_rate(sight, reading) if isinstance(reading, Counts) else None for reading in readings]
     spans = f"{format_duration(pair.long)} and {format_duration(pair.short)}"
     value = " and ".join("?" if rate is None else f"{rate:.3g}x" for rate in rates)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
@@ -28,7 +27,7 @@ def judge_leg(sight: Sight) -> Judgement:
     if not sight.leg.not_ or judgement.verdict not in _TURNED:
         return judgement
     verdict, reason = _TURNED[judgement.verdict]
-    return replace(judgement, verdict=verdict, reason=reason)
+    return judgement._replace(verdict=verdict, reason=reason)
 
 
 def _sequential(sight: Sight) -> Judgement:

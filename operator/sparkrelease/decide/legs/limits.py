@@ -5,7 +5,6 @@ from __future__ import annotations
 from sparkrelease.api.base import format_duration
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
-from sparkrelease.decide.asks import growth_ask
 from sparkrelease.decide.facts import Missing, Reading
 from sparkrelease.decide.legs.sight import Sight
 from sparkrelease.decide.rules import Judgement, breaks, number_of, show
@@ -66,7 +65,7 @@ def growth(sight: Sight) -> Judgement:
     mine = _number(sight, sight.reading())
     if isinstance(mine, Judgement):
         return mine
-    ask = growth_ask(sight.d.spec, sight.leg)
+    (ask,) = sight.asks
     was = sight.asked(ask)
     then = _number(sight, was)
     if isinstance(then, Judgement):

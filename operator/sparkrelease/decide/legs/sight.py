@@ -14,9 +14,9 @@ from sparkrelease.decide.facts import Ask, Missing, Reading, Role, Track
 from sparkrelease.decide.rules import Judgement, events, nothing, outside, show, sound
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sight:
-    """One leg (`place` in its trigger, from 0) on one role."""
+    """One leg (`place` in its trigger, from 0) on one role. Made for every leg of every round, so it is not frozen."""
 
     d: Draft
     trigger: Trigger
@@ -44,6 +44,11 @@ class Sight:
         if known is None:
             known = looked[name] = sound(reading_or_missing(d.facts, name, role, d.canary_share, d.now))
         return known
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """What the leg wants beside its metric's own window."""
+        return self.d.asks[self.trigger.name, self.place]
 
     def asked(self, ask: Ask) -> Reading:
         """The metric over another window, or as it was; a past too short to answer is TooFewPoints."""
