@@ -15,6 +15,7 @@ from sparkrelease.adapters.traffic.gateway_api import GatewayAPIProvider
 from sparkrelease.api.spec import Traffic
 from sparkrelease.ports.api_server import ApiServer
 from sparkrelease.ports.traffic import Target
+from testbed import app
 from testbed.kubeapi import ApiError, KubeObject
 from testbed.load import Load
 from testbed.waiting import wait_for
@@ -204,6 +205,26 @@ class GatewayRoutes:
             versions.update(answer.version for answer in load.answers() if not answer.failed)
         result = served(versions)
         return replace(result, failed=2 * counted - result.stable - result.canary)
+
+    def reached_canary(self) -> int:
+        pods = self.cluster.list("v1", "Pod", self.namespace, labels=f"app={CANARY}")
+        return sum(app.requests(self.cluster.pod_url(pod)) for pod in pods if pod["status"].get("podIP"))
+
+    def add_filter(self) -> Callable[[], bool]:
+        """A header the team puts on every request of the managed rules; GRPCRoute has the same filter."""
+        header = {"set": [{"name": OTHER_HEADER, "value": "yes"}]}
+        filters = [{"type": "RequestHeaderModifier", "requestHeaderModifier": header}]
+        if self.owned:
+            return lambda: True
+        places = [f"/spec/rules/{place}/filters" for place in (1, 2)]
+        ops = [{"op": "add", "path": path, "value": filters} for path in places]
+        self.cluster.patch(API, self.kind, self.name, self.namespace, ops)
+
+        def still_there() -> bool:
+            body = self._get()
+            return body is not None and all(filters[0] in rule["filters"] for rule in body["spec"]["rules"][1:])
+
+        return still_there
 
     def start_traffic(self, rps: float) -> RunningTraffic:
         self._wait_serving()

@@ -191,6 +191,17 @@ class ProviderHarness(Protocol):
         """
         ...
 
+    def reached_canary(self) -> int:
+        """Requests that canary has counted itself since it runs, those whose answers nobody gets included."""
+        ...
+
+    def add_filter(self) -> Callable[[], bool]:
+        """Adds to every managed rule what the team wants done with its requests; answers a question: is it there?
+
+        For providers that mirror; of a target the provider owns, nothing is added.
+        """
+        ...
+
     def start_traffic(self, rps: float) -> Traffic:
         """Starts clients."""
         ...

@@ -24,9 +24,9 @@ ACCEPTED_WITHIN = 20.0
 """Seconds a gateway may take for a route."""
 
 
-def set_weight(canary: float, rollback: str = "") -> SetWeight:
+def set_weight(canary: float, rollback: str = "", mirror: float = 0.0) -> SetWeight:
     """The action of a run under way."""
-    return SetWeight(canary, RouteMark(run=RUN, epoch=EPOCH, weight=canary, rollback=rollback))
+    return SetWeight(canary, RouteMark(run=RUN, epoch=EPOCH, weight=canary, rollback=rollback, mirror=mirror), mirror)
 
 
 AT_REST = SetWeight(0, RouteMark(epoch=EPOCH))
@@ -129,6 +129,15 @@ class ProviderConformance:
         await provider.apply(harness.target, set_weight(0, rollback="http-5xx"), EPOCH)
         await _accepted(harness, provider)
         assert harness.serve(200) == Served(stable=200, canary=0, failed=0)
+
+    async def test_a_provider_that_cannot_mirror_says_so_before_the_run(self, harness: ProviderHarness) -> None:
+        provider = await _ready(harness)
+        if provider.capabilities().mirror:
+            found = await provider.preflight(harness.target, (100.0,))
+            assert [finding for finding in found if finding.fatal] == []
+            return
+        reasons = {f.problem.reason for f in await provider.preflight(harness.target, (100.0,)) if f.fatal}
+        assert reasons == {Reason.MIRROR_UNSUPPORTED}
 
     # ------------------------------------------------------------ others who write
 

@@ -11,6 +11,7 @@ import pytest
 
 from conformance.accounts import reader_of
 from conformance.gateway_routes import CANARY, STABLE, GatewayRoutes
+from conformance.mirrors import MirrorConformance
 from conformance.suite import ProviderConformance
 from sparkrelease.adapters.kubernetes.client import ApiClients, Identity, open_clients
 from sparkrelease.api.config import OperatorConfig
@@ -38,7 +39,7 @@ def reader(cluster: Cluster, backends: str) -> Path:
     return reader_of(cluster, backends)
 
 
-class GatewayAPIConformance(ProviderConformance):
+class GatewayAPIConformance(ProviderConformance, MirrorConformance):
     kind = "HTTPRoute"
     owned = False
 

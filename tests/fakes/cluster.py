@@ -40,6 +40,7 @@ class FakeRoute:
     """A route as the API server holds it."""
 
     weight: float = 0.0
+    mirror: float = 0.0
     generation: int = 1
     mark: RouteMark | None = None
     manager: str = ""
@@ -327,9 +328,9 @@ class FakeTraffic:
         self._cluster = cluster
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(granularity=0.001, acceptance=Acceptance.GENERATION, owned=True)
+        return Capabilities(granularity=0.001, acceptance=Acceptance.GENERATION, owned=True, mirror=True)
 
-    async def preflight(self, target: Target) -> tuple[Finding, ...]:
+    async def preflight(self, target: Target, mirrors: Sequence[float] = ()) -> tuple[Finding, ...]:
         return ()
 
     def observe(self, target: Target) -> Route:
@@ -348,6 +349,7 @@ class FakeTraffic:
             written_at=route.written_at,
             write_problem=route.write_problem,
             original=f"weight {route.weight:g}",
+            mirror=route.mirror,
         )
 
     async def refresh(self, target: Target) -> Route:
@@ -365,6 +367,7 @@ class FakeTraffic:
         if route.mark is not None and route.mark.epoch > epoch:
             return Applied(ApplyOutcome.FENCED, self._cluster.clock.now())
         route.weight, route.manager, route.write_problem = weight, "", None
+        route.mirror = action.mirror if isinstance(action, SetWeight) else 0.0
         route.mark = action.mark if isinstance(action, SetWeight) else None
         route.generation += 1
         route.written_at = self._cluster.clock.now()
@@ -381,7 +384,7 @@ class FakeTraffic:
             return Applied(ApplyOutcome.FENCED, self._cluster.clock.now())
         if route.mark is not None:
             mark = route.mark
-            route.mark = RouteMark(mark.run, epoch, mark.weight, mark.rollback)
+            route.mark = RouteMark(mark.run, epoch, mark.weight, mark.rollback, mark.mirror)
         self._cluster.end(call)
         return Applied(ApplyOutcome.CHANGED, self._cluster.clock.now(), self.observe(target))
 

@@ -44,7 +44,8 @@ def deployment(
         app: name, image and size.
         error: share of answers that are 500, from the start.
         latency: added to each answer from the start; a Go duration such as `250ms`.
-        env: more variables; `CRASH_AFTER=2s` makes a crash loop, `LEAK=1048576` a leak of a mebibyte a second.
+        env: more variables; `CRASH_AFTER=2s` makes a crash loop, `LEAK=1048576` a leak of a mebibyte a second,
+            `DRIFT=0.1` a tenth of the answers say something else.
         pre_stop_seconds: a gateway needs about this long to see that an endpoint is going; without it a rollout
             loses requests.
     """
@@ -149,6 +150,13 @@ def get_text(url: str) -> str:
         urllib3.exceptions.HTTPError: it did not answer.
     """
     return urllib3.request("GET", url, timeout=5, retries=False).data.decode(errors="replace")
+
+
+def requests(base_url: str) -> int:
+    """Requests one process of the application has counted, of clients and copies alike."""
+    text = urllib3.request("GET", f"{base_url}/metrics", timeout=5, retries=False).data.decode()
+    counted = [line for line in text.splitlines() if line.startswith("http_requests_total{")]
+    return sum(int(line.rpartition(" ")[2]) for line in counted)
 
 
 def _plain(value: str | float | bool) -> str:

@@ -150,6 +150,7 @@ class ClusterBase:
         selector: str,
         *,
         error: float | None = None,
+        drift: float | None = None,
         latency: str | None = None,
         leak: int | None = None,
         ready: bool | None = None,
@@ -157,7 +158,9 @@ class ClusterBase:
     ) -> int:
         pods = [pod for pod in self.list("v1", "Pod", ns, labels=selector) if _runs(pod)]
         for pod in pods:
-            app.switch(self.pod_url(pod), error=error, latency=latency, leak=leak, ready=ready, crash=crash)
+            app.switch(
+                self.pod_url(pod), error=error, drift=drift, latency=latency, leak=leak, ready=ready, crash=crash
+            )
         return len(pods)
 
 

@@ -273,6 +273,7 @@ class Cluster(Protocol):
         selector: str,
         *,
         error: float | None = None,
+        drift: float | None = None,
         latency: str | None = None,
         leak: int | None = None,
         ready: bool | None = None,
@@ -280,7 +281,8 @@ class Cluster(Protocol):
     ) -> int:
         """Switches the behaviour of every running pod a label selector (or `App.selector`) picks, at once.
 
-        `leak` is in bytes of memory a second, taken and not given back. Pods that start later begin as their
+        `drift` is the share of answers that say something else than stable's; `leak` is in bytes of memory a second,
+        taken and not given back. Pods that start later begin as their
         Deployment says. Returns the number of pods switched.
         """
 

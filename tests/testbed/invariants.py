@@ -8,7 +8,7 @@ from typing import Any
 
 from sparkrelease.api.flags import LADDER, weight_of
 from testbed.audit import AuditEvent
-from testbed.shop import canary_percent
+from testbed.shop import canary_percent, mirrors_to
 
 _EPOCH = "sparkrelease.dev/epoch"
 _RUN = "sparkrelease.dev/run"
@@ -43,6 +43,7 @@ class Watcher:
     _generation: int = 0
     _epoch: int = 0
     _allowed: float = 0.0
+    _mirror: bool = False
     _paused: bool = False
     _entries: tuple[str, int] = ("", 0)
     _rolled_back: set[str] = field(default_factory=set)
@@ -93,6 +94,8 @@ class Watcher:
             self._say(event, f"weight rose to {weight} in run {marks[_RUN]}, which was rolled back")
         if weight > last and self._paused:
             self._say(event, f"weight rose to {weight} while paused")
+        if mirrors_to(body, self.canary) and not self._mirror and weight >= last:
+            self._say(event, "requests are mirrored before status and evidence allowed it")
         if weight > self.highest_stage:
             self._say(event, f"weight {weight} is above the highest stage")
         if weight != last:
@@ -114,6 +117,7 @@ class Watcher:
             self._say(event, f"observedGeneration went back from {self._generation} to {seen}")
         self._generation = seen
         self._allowed = float(status.get("weight", {}).get("desired", 0) or 0)
+        self._mirror = bool(status.get("weight", {}).get("mirror"))
         run = status.get("run") or {}
         evidence = status.get("evidence") or {}
         if (

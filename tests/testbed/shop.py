@@ -285,3 +285,9 @@ def canary_percent(route: KubeObject, canary: str) -> float:
     whole = sum(b.get("weight", 1) for b in backends)
     mine = sum(b.get("weight", 1) for b in backends if b["name"] == canary)
     return 100 * mine / whole if whole else 0.0
+
+
+def mirrors_to(route: KubeObject, canary: str) -> bool:
+    """Whether any rule of a route mirrors requests to canary."""
+    filters = [one for rule in route["spec"]["rules"] for one in rule.get("filters", [])]
+    return any(one.get("requestMirror", {}).get("backendRef", {}).get("name") == canary for one in filters)

@@ -15,7 +15,7 @@ GRPCName = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
 class RouteRef(SpecModel):
-    """A route that exists already, usually in Git; only the two weights in it are ever changed."""
+    """A route that exists already, usually in Git; only the two weights and our mirror in it are ever changed."""
 
     kind: RouteKind = Field(default="HTTPRoute", description="Kind of the route.")
     name: ObjectName = Field(description="Name of a route in the namespace of the release.")

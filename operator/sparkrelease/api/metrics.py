@@ -78,10 +78,11 @@ class Metric(SpecModel):
 
 
 class JudgedAt(Documented):
-    """Where a threshold counts; in both where nothing is said."""
+    """Where a threshold counts; at every gate and in the watch where nothing is said."""
 
     GATES = "gates", "At the end of each stage."
     WATCH = "watch", "Over the whole watch."
+    MIRROR = "mirror", "At the end of stages that mirror."
 
 
 class Threshold(SpecModel):
@@ -97,7 +98,7 @@ class Threshold(SpecModel):
         default=None,
         description="The value must not be above this many times the baseline, which is frozen before the run.",
     )
-    at: JudgedAt | None = Field(default=None, description="Where it counts; both if absent.")
+    at: JudgedAt | None = Field(default=None, description="Where it counts; gates and watch if absent.")
     min_requests: EventCount | None = Field(
         default=None,
         description="Fewer canary events than this over the stage make the gate inconclusive. Default: by the rule of "

@@ -74,6 +74,10 @@ class Reason(Documented):
         "RouteConflict",
         "Another route takes the same requests, so the weight could not be reached.",
     )
+    MIRROR_UNSUPPORTED = (
+        "MirrorUnsupported",
+        "The gateway does not say that it can mirror requests as a stage asks.",
+    )
     ROUTE_API_MISSING = "RouteAPIMissing", "The cluster does not serve the route's API."
     INVALID_QUERY = "InvalidQuery", "Prometheus refuses a query of this release."
     NO_SERIES = "NoSeries", "A query matches no series of either Service, so its rule could never act."

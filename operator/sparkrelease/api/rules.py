@@ -176,6 +176,11 @@ LAST_WEIGHT = Rule(
     "self.size() == 0 || self[self.size() - 1].weight > 0.0",
     "the last stage must give canary a weight above 0",
 )
+MIRROR_WITHOUT_WEIGHT = Rule(
+    "!has(self.mirror) || self.weight == 0.0",
+    "a stage that mirrors requests gives canary none of them; set weight to 0 or remove mirror",
+    ".weight",
+)
 
 # ---------------------------------------------------------------- metrics, thresholds
 

@@ -59,6 +59,13 @@ Weight = Annotated[
 ]
 """Share of requests in percent, 0 to 100, at most three decimals."""
 
+Mirror = Annotated[
+    float,
+    Field(gt=0, le=100, allow_inf_nan=False, json_schema_extra=rules.ruled(rules.THOUSANDTHS)),
+    AfterValidator(rules.check_weight),
+]
+"""Share of requests in percent, above 0, at most three decimals."""
+
 LongSpan = Annotated[Duration, AfterValidator(rules.UP_TO_A_MONTH.check), WithJsonSchema(rules.UP_TO_A_MONTH.schema)]
 """More than nothing, up to 30 days."""
 

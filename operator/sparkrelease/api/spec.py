@@ -18,6 +18,7 @@ from sparkrelease.api.notifications import Notification
 from sparkrelease.api.preflight import PreflightItems
 from sparkrelease.api.scalars import (
     LongSpan,
+    Mirror,
     Name,
     ObjectName,
     ShortSpan,
@@ -101,8 +102,13 @@ class Traffic(SpecModel):
 class Stage(SpecModel):
     """One step of a release: a canary weight, held for a time, judged at its end."""
 
+    model_config = ConfigDict(json_schema_extra=rules.ruled(rules.MIRROR_WITHOUT_WEIGHT))
+
     name: Name = Field(description="Name of the stage, unique in the release.")
     weight: Weight = Field(description="Share of requests for the canary in percent (thousandths allowed).")
+    mirror: Mirror | None = Field(
+        default=None, description="Share of requests copied to canary, in percent; users get stable's answers."
+    )
     duration: LongSpan = Field(
         description="How long the stage is observed. Only time counts in which the weight was verified and "
         "metrics were fresh."
@@ -112,6 +118,11 @@ class Stage(SpecModel):
         description="What to do when the gate cannot be decided after twice the duration.",
     )
     approval: Signatures | None = Field(default=None, description="Signatures before it begins.")
+
+    @model_validator(mode="after")
+    def _follows_rules(self) -> Self:
+        rules.MIRROR_WITHOUT_WEIGHT.require(self.mirror is None or self.weight == 0)
+        return self
 
 
 def _check_steps(steps: tuple[float, ...]) -> tuple[float, ...]:

@@ -102,6 +102,7 @@ class WeightStatus(StatusModel):
         default=False, description="The route's status accepts it and measured requests do not contradict it."
     )
     reason: str = Field(default="", max_length=256, description="Why it is not verified.")
+    mirror: SeenWeight | None = Field(default=None, description="Requests to be mirrored to it, in percent.")
     changed_at: Time | None = Field(default=None, description="When desired last changed.")
     measured_share: SeenWeight | None = Field(
         default=None, description="Share of requests canary really got, in percent."
@@ -186,6 +187,7 @@ class Rollback(StatusModel):
     message: str = Field(default="", max_length=512, description="The sentence a person reads.")
     stage: str = Field(default="", max_length=80, description="Stage it happened at.")
     from_weight: SeenWeight = Field(default=0, description="Canary weight before.")
+    from_mirror: SeenWeight | None = Field(default=None, description="Requests mirrored before, in percent.")
     decided_at: Time = Field(description="When it was decided.")
     traffic_at: Time | None = Field(default=None, description="When the route said 0.")
     seconds: float | None = Field(default=None, description="Seconds from decision to route.")

@@ -26,6 +26,7 @@ from sparkrelease.cli.render.status import render_status
 from sparkrelease.cli.render.words import Tone, count, say
 from sparkrelease.cli.screen import WIDE, console, print_data, print_text
 from sparkrelease.decide.evidence import parse_entry
+from sparkrelease.decide.stages import mirror_data
 
 LOOK_EVERY = 1.0
 """Seconds between two looks in --watch."""
@@ -59,7 +60,12 @@ def describe(view: ReleaseView) -> dict[str, object]:
         "kind": RELEASE_KIND,
         "metadata": {"namespace": release.namespace, "name": release.name, "generation": release.generation},
         "stages": [
-            {"name": stage.name, "weight": stage.weight, "duration": format_duration(stage.duration)}
+            {
+                "name": stage.name,
+                "weight": stage.weight,
+                **mirror_data(stage.mirror or 0.0),
+                "duration": format_duration(stage.duration),
+            }
             for stage in stages
         ],
         "note": view.note,

@@ -10,7 +10,7 @@ from sparkrelease.decide.aftermath import mind_aftermath
 from sparkrelease.decide.approvals import Scope, overridden, wanted_before
 from sparkrelease.decide.budget import budget_pause, spent_budget
 from sparkrelease.decide.checks import checked, subject_of
-from sparkrelease.decide.draft import Draft, same_weight
+from sparkrelease.decide.draft import Draft, all_on_stable
 from sparkrelease.decide.facts import Approval, Problem
 from sparkrelease.decide.managed import park_candidate
 from sparkrelease.decide.mitigation import undo_mitigations
@@ -74,7 +74,7 @@ def route_at_rest(d: Draft) -> bool:
     if not marked:
         return True
     stays = stays_on(run)
-    if not stays and not same_weight(route.canary_weight, 0):
+    if not stays and not all_on_stable(route):
         d.aim(0, rollback=route.mark.rollback if route.mark else "")
         d.wake_at = d.now + d.facts.tick
         return False

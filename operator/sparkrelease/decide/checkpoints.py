@@ -41,6 +41,7 @@ def basis(d: Draft) -> dict[str, object]:
     return {
         "readings": {name: reading_data(facts) for name, facts in d.facts.metrics.items()},
         "weight": d.on_route,
+        **({"mirror": d.mirrored} if d.mirrored else {}),
         "measuredShare": d.status.weight.measured_share,
         "legs": {name: [_word(leg) for leg in legs] for name, legs in d.legs.items()},
     }

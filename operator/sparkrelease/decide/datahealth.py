@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sparkrelease.api.conditions import ConditionType, find
+from sparkrelease.api.metrics import JudgedAt
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.triggers import LegKind
 from sparkrelease.decide.answers import (
@@ -60,14 +61,24 @@ def watched_metrics(spec: ResolvedSpec) -> tuple[str, ...]:
     return tuple(name for name in rule_metrics(spec) if name in watched)
 
 
-def assess(spec: ResolvedSpec, facts: Facts, role: Role, weight: float, now: datetime) -> Health:
+@per_spec
+def mirror_metrics(spec: ResolvedSpec) -> tuple[str, ...]:
+    """Those that are watched while a stage mirrors, and in no other."""
+    read = {t.metric for t in spec.thresholds if t.at is JudgedAt.MIRROR}
+    return tuple(sorted(read - set(watched_metrics(spec))))
+
+
+def assess(
+    spec: ResolvedSpec, facts: Facts, role: Role, weight: float, now: datetime, *, mirrors: bool = False
+) -> Health:
     """Looks at every metric a rule reads: fresh only when each of them has a usable reading for the role.
 
+    `weight` is canary's part of the requests in percent, and `mirrors` whether they are copies of users' requests.
     Other windows, the past and histories count as far as they cannot be asked: too little of them is no blindness.
     """
     quiet: Missing | None = None
     waiting = False
-    for name in watched_metrics(spec):
+    for name in (*watched_metrics(spec), *(mirror_metrics(spec) if mirrors else ())):
         reading = reading_of(facts, name, role, now)
         if reading is None:
             waiting = True

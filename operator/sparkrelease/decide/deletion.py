@@ -6,7 +6,7 @@ from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.spec import DeletionPolicy
 from sparkrelease.api.status import Outcome, Phase
-from sparkrelease.decide.draft import Draft, same_weight
+from sparkrelease.decide.draft import Draft, all_on_stable
 from sparkrelease.decide.plan import ReleaseRoute
 from sparkrelease.decide.runs import end_run
 
@@ -23,7 +23,7 @@ def delete(d: Draft) -> None:
         d.finalizer = False
         return
     ours = route.mark is not None and route.mark.run == run.id
-    if ours and not same_weight(route.canary_weight, 0):
+    if ours and not all_on_stable(route):
         d.aim(0, rollback="deletion")
         d.wake_at = d.now + d.facts.tick
         d.stand(Phase.ROLLING_BACK, "False", Reason.DELETED_DURING_RUN, "traffic goes to stable", reconciling=True)

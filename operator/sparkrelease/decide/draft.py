@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from sparkrelease.api.conditions import ConditionType, Status, clear_condition, set_condition
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Condition, Phase, Run, SparkReleaseStatus
 from sparkrelease.decide.asks import asks_of_legs
-from sparkrelease.decide.facts import Facts, Problem, Reading, RouteMark
+from sparkrelease.decide.facts import Facts, Problem, Reading, Route, RouteMark
 from sparkrelease.decide.plan import (
     Change,
     EntryDraft,
@@ -33,6 +34,16 @@ def same_weight(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return one is other
     return abs(one - other) < WEIGHT_STEP
+
+
+def all_on_stable(route: Route) -> bool:
+    """Whether canary gets nothing by the route: no weight, and no request is mirrored to it."""
+    return same_weight(route.canary_weight, 0) and same_weight(route.mirror, 0)
+
+
+def told(weight: float, mirror: float) -> str:
+    """What canary gets, as people read it: `25 %`, or `a mirror of 100 %`."""
+    return f"a mirror of {mirror:g} %" if mirror >= WEIGHT_STEP else f"{weight:g} %"
 
 
 class Draft:
@@ -85,6 +96,41 @@ class Draft:
         seen = self.facts.route.canary_weight
         return self.status.weight.desired if seen is None else seen
 
+    @property
+    def mirror(self) -> float:
+        """Share of requests that is to be mirrored to canary, in percent."""
+        return self.status.weight.mirror or 0.0
+
+    @property
+    def mirrored(self) -> float:
+        """Share of requests mirrored to canary by the route, or the wanted one while it cannot be read."""
+        route = self.facts.route
+        return self.mirror if route.canary_weight is None or route.mirror is None else route.mirror
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether canary gets requests: by its weight, or copies."""
+        return self.on_route > 0 or self.mirrored > 0
+
+    @property
+    def canary_share(self) -> float:
+        """Canary's part of the requests that reach either role, copies counted, in percent; its weight without any."""
+        return 100 * (self.on_route + self.mirrored) / (100 + self.mirrored)
+
+    @property
+    def in_force(self) -> bool:
+        """Whether the route says what is wanted."""
+        route = self.facts.route
+        return same_weight(route.canary_weight, self.status.weight.desired) and same_weight(route.mirror, self.mirror)
+
+    def raises(self, canary: float, mirror: float) -> bool:
+        """Whether canary gets more of the requests by this than by the route; with less weight copies are no more."""
+        route = self.facts.route
+        if canary >= WEIGHT_STEP and (route.canary_weight is None or canary >= route.canary_weight + WEIGHT_STEP):
+            return True
+        less = route.canary_weight is not None and canary <= route.canary_weight - WEIGHT_STEP
+        return not less and mirror >= WEIGHT_STEP and (route.mirror is None or mirror >= route.mirror + WEIGHT_STEP)
+
     # ------------------------------------------------------------ writing
 
     def put(self, **changes: object) -> None:
@@ -115,17 +161,26 @@ class Draft:
         """Says why nothing is raised this round."""
         self.holds.append(Problem(reason, message))
 
-    def aim(self, canary: float, *, rollback: str = "", reassert: bool = False, planned: bool = False) -> None:
-        """Wants this canary weight, and plans the write when the route does not say so with this run's mark.
+    def aim(
+        self,
+        canary: float,
+        *,
+        mirror: float = 0.0,
+        rollback: str = "",
+        reassert: bool = False,
+        planned: bool = False,
+    ) -> None:
+        """Wants this canary weight and mirror, and plans the write when the route does not say so with the run's mark.
 
         Lowering and re-asserting are urgent: nothing is waited for, unless the lowering is `planned`, a step down
         that is recorded like a step up.
         """
         weight = self.status.weight
-        if not same_weight(weight.desired, canary):
+        if not (same_weight(weight.desired, canary) and same_weight(self.mirror, mirror)):
             weight = weight.model_copy(
                 update={
                     "desired": canary,
+                    "mirror": mirror or None,
                     "verified": False,
                     "changed_at": self.now,
                     "measured_share": None,
@@ -138,22 +193,16 @@ class Draft:
         run = self.status.run
         if run is None or run.dry:
             return
-        mark = RouteMark(run=run.id, epoch=self.facts.epoch, weight=canary, rollback=rollback)
+        mark = RouteMark(run=run.id, epoch=self.facts.epoch, weight=canary, rollback=rollback, mirror=mirror)
         route = self.facts.route
-        marked = route.mark is not None and (route.mark.run, route.mark.weight, route.mark.rollback) == (
-            mark.run,
-            mark.weight,
-            mark.rollback,
-        )
-        if same_weight(route.canary_weight, canary) and marked:
+        marked = route.mark is not None and replace(route.mark, epoch=mark.epoch) == mark
+        if same_weight(route.canary_weight, canary) and same_weight(route.mirror, mirror) and marked:
             return
-        if self.route == SetWeight(canary, mark) and not reassert:
+        action = SetWeight(canary, mark, mirror)
+        if self.route == action and not reassert:
             return
-        self.route = SetWeight(canary, mark)
-        lowers = canary < WEIGHT_STEP or (
-            route.canary_weight is not None and canary < route.canary_weight + WEIGHT_STEP
-        )
-        self.urgent = self.urgent or (lowers and not planned) or reassert
+        self.route = action
+        self.urgent = self.urgent or not (self.raises(canary, mirror) or planned) or reassert
 
     def condition(self, kind: ConditionType, status: Status, reason: Reason, message: str = "") -> None:
         """Says a condition."""

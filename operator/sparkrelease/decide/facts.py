@@ -119,6 +119,8 @@ class RouteMark:
     weight: float = 0.0
     rollback: str = ""
     """Trigger of a rollback under way; a restarted operator that sees it goes on rolling back."""
+    mirror: float = 0.0
+    """Share of requests mirrored to canary, in percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,9 @@ class Route:
     """Why the last write of this operator failed; None once one succeeded."""
     original: str | None = None
     """Provider's record of the present weights of a referenced route, as `OriginalRoute.state` stores it."""
+    mirror: float | None = 0.0
+    """Share of requests copied to canary, whose answers nobody gets, in percent; None when the managed rules disagree.
+    Without meaning where there is no `canary_weight`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ from datetime import timedelta
 
 from sparkrelease.api.metrics import Threshold
 from sparkrelease.api.reasons import Reason
+from sparkrelease.api.spec import Thresholds
 from sparkrelease.api.status import RuleVerdict, StageStatus, Verdict
 from sparkrelease.decide.answers import reading_of
 from sparkrelease.decide.basis import reading_data
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Missing, Role
 from sparkrelease.decide.sharedgate import since_when, suffers
+from sparkrelease.decide.stages import current_stage
 from sparkrelease.decide.thresholds import judge_threshold
 from sparkrelease.decide.verdicts import remember, said
 
@@ -36,13 +38,19 @@ class GateResult:
     """Whether stable fails every threshold that canary fails."""
 
 
+def thresholds_now(d: Draft) -> Thresholds:
+    """What the gate of the stage under way asks for."""
+    stage = current_stage(d)
+    return d.spec.mirror_thresholds if stage is not None and stage.mirror is not None else d.spec.gate_thresholds
+
+
 def ask_gate(d: Draft, stage: StageStatus, length: timedelta) -> GateResult | None:
     """Judges the gate, or asks for what it needs (None). A release without thresholds passes by its triggers alone.
 
     A gate that passed and then waited for a signature is judged once more, over the last `length` (the stage's
     duration), and stays passed where that is too little to say.
     """
-    if not d.spec.gate_thresholds:
+    if not thresholds_now(d):
         return GateResult(Verdict.PASS, "no thresholds are declared", {})
     if d.facts.gate is None:
         over = d.now - (stage.started_at or d.now)
@@ -60,16 +68,17 @@ def count_gate(d: Draft) -> None:
     A glance for people, without the least number of requests that the gate asks for; the gate judges the whole stage.
     """
     passing = 0
-    for threshold in d.spec.gate_thresholds:
+    thresholds = thresholds_now(d)
+    for threshold in thresholds:
         reading = reading_of(d.facts, threshold.metric, Role.CANARY, d.now)
         if reading is not None:
             metric, baseline = d.spec.metric(threshold.metric), baseline_of(d, threshold.metric)
             passing += judge_threshold(threshold, metric, reading, baseline, least=1).verdict is Verdict.PASS
-    _say_gate(d, passing)
+    _say_gate(d, passing, len(thresholds))
 
 
-def _say_gate(d: Draft, passing: int) -> None:
-    text = f"{passing}/{len(d.spec.gate_thresholds)}" if d.spec.gate_thresholds else ""
+def _say_gate(d: Draft, passing: int, of: int) -> None:
+    text = f"{passing}/{of}" if of else ""
     if d.status.gate_text != text:
         d.put(gate_text=text)
 
@@ -92,9 +101,9 @@ def _judge_one(d: Draft, threshold: Threshold, old: RuleVerdict | None) -> RuleV
 
 def _judge(d: Draft) -> GateResult:
     before = {v.rule: v for v in d.status.verdicts if v.kind == "threshold"}
-    verdicts = [_judge_one(d, threshold, before.get(threshold.name)) for threshold in d.spec.gate_thresholds]
+    verdicts = [_judge_one(d, threshold, before.get(threshold.name)) for threshold in thresholds_now(d)]
     remember(d, verdicts)
-    _say_gate(d, sum(v.verdict is Verdict.PASS for v in verdicts))
+    _say_gate(d, sum(v.verdict is Verdict.PASS for v in verdicts), len(verdicts))
     verdict = worst(tuple(verdicts)) or Verdict.INCONCLUSIVE
     deciding = [v.message for v in verdicts if v.verdict is verdict]
     message = f"{len(verdicts)} of {len(verdicts)} thresholds pass" if verdict is Verdict.PASS else "; ".join(deciding)

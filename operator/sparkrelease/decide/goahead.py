@@ -14,6 +14,7 @@ from sparkrelease.decide.managed import stable_runs
 from sparkrelease.decide.runs import baseline_data, end_run, look_again, refuse_version
 from sparkrelease.decide.signing import approval_data, ballot, no_go_text, signature_data, wait_for_go
 from sparkrelease.decide.stages import enter_stage
+from sparkrelease.decide.traffic import not_on_stable
 
 
 def mind_go(d: Draft) -> None:
@@ -82,10 +83,7 @@ def _route_obstacle(route: Route) -> Problem | None:
         return route.problem
     if not route.exists:
         return Problem(Reason.ROUTE_NOT_FOUND, "the route does not exist")
-    if not same_weight(route.canary_weight, 0):
-        text = f"the route gives canary {route.canary_weight} %; set it to 0 so that all traffic is on stable"
-        return Problem(Reason.TRAFFIC_NOT_ON_STABLE, text)
-    return None
+    return not_on_stable(route)
 
 
 def _say_signed(d: Draft, problem: Problem) -> None:

@@ -115,6 +115,9 @@ class Notice:
     evidence: EvidenceStatus
     again: bool = False
     """Whether an operator before this one may have sent it already."""
+    mirror_before: float | None = None
+    """Before a rollback, where requests were mirrored."""
+    mirror: float = 0.0
 
     @property
     def command(self) -> str:
@@ -170,7 +173,9 @@ def notice_of(
         message=event.message,
         rules=_rules(event, spec, status, back.trigger if back else ""),
         weight_before=back.from_weight if back else None,
+        mirror_before=back.from_mirror if back else None,
         weight=weight.desired if weight.observed is None else weight.observed,
+        mirror=weight.mirror or 0.0,
         seconds=back.seconds if back else None,
         evidence=ended.evidence if ended else status.evidence,
         again=again,

@@ -10,13 +10,14 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Run, Settled
 from sparkrelease.api.triggers import LegKind
 from sparkrelease.decide.asks import burn_windows
-from sparkrelease.decide.draft import Draft, same_weight
+from sparkrelease.decide.draft import Draft, all_on_stable
 from sparkrelease.decide.facts import Problem, RouteMark
 from sparkrelease.decide.managed import is_managed, is_refused, nothing_differs, template_of, workload_obstacle
 from sparkrelease.decide.plan import SetWeight
 from sparkrelease.decide.regress import forgotten
 from sparkrelease.decide.resolve import ResolvedSpec, digest
 from sparkrelease.decide.runs import same_pods_as_ended_run, stays_on
+from sparkrelease.decide.traffic import not_on_stable
 
 LOOK_AGAIN = timedelta(seconds=30)
 """Pause before what failed is tried again by itself."""
@@ -78,7 +79,7 @@ def _owned_route(d: Draft) -> Problem | None:
     route = d.facts.route
     if gateway is None or gateway.owned is None or d.spec.dry_run:
         return None
-    if route.exists and route.problem is None and same_weight(route.canary_weight, 0):
+    if route.exists and route.problem is None and all_on_stable(route):
         return None
     if route.problem is not None and route.exists:
         return None
@@ -97,10 +98,7 @@ def _route(d: Draft) -> Problem | None:
         return route.problem
     if not route.exists:
         return Problem(Reason.ROUTE_NOT_FOUND, "the route does not exist")
-    if not same_weight(route.canary_weight, 0):
-        text = f"the route gives canary {route.canary_weight} %; set it to 0 so that all traffic is on stable"
-        return Problem(Reason.TRAFFIC_NOT_ON_STABLE, text)
-    return None
+    return not_on_stable(route)
 
 
 def _pods(d: Draft) -> Problem | None:

@@ -15,10 +15,14 @@ from sparkrelease.decide.inputs import Inputs
 
 @dataclass(frozen=True, slots=True)
 class SetWeight:
-    """Give the canary this share (percent). Idempotent: nothing is written when the route says so already."""
+    """Give the canary this share (percent), and copies of so many requests (`mirror`, percent).
+
+    Idempotent: nothing is written when the route says so already.
+    """
 
     canary: float
     mark: RouteMark
+    mirror: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from sparkrelease.decide.actions import act
 from sparkrelease.decide.checkpoints import STUCK, leading_hold, record_checkpoint, record_hold
 from sparkrelease.decide.comparison import compare
 from sparkrelease.decide.datahealth import Health, assess, say_health
-from sparkrelease.decide.draft import Draft, same_weight
+from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Role
 from sparkrelease.decide.gate import GateResult, ask_gate, count_gate
 from sparkrelease.decide.goahead import mind_go
@@ -24,7 +24,7 @@ from sparkrelease.decide.runs import end_run, note_settled, one_workload, settle
 from sparkrelease.decide.settle import back_to_canary, promote, say_promoted, settling, stable_caught_up, walk_back
 from sparkrelease.decide.sharedgate import begin_anew
 from sparkrelease.decide.signing import awaits_go, awaits_stage, no_go_rolls_back, signed_or_waits
-from sparkrelease.decide.stages import current_stage, enter_stage, past_deadline, run_clock
+from sparkrelease.decide.stages import current_stage, enter_stage, mirror_data, past_deadline, run_clock
 from sparkrelease.decide.stepback import resting
 from sparkrelease.decide.traffic import guard_weights, observe_weight
 from sparkrelease.decide.triggers import Fired, run_triggers
@@ -124,16 +124,17 @@ def _mind_route_and_data(d: Draft) -> None:
         d.hold(d.facts.frozen_problem.reason, d.facts.frozen_problem.message)
     mind_workload(d)
     contested = guard_weights(d)
-    if contested is not None and d.on_route + d.status.weight.desired > 0:
+    if contested is not None and (d.on_trial or d.status.weight.desired + d.mirror > 0):
         roll_back(d, "route", contested.reason, contested.message)
         return
     verified = observe_weight(d)
-    if d.on_route > 0 and d.facts.canary.exists and d.facts.canary.problem is None and d.facts.canary.ready == 0:
-        roll_back(d, "canary", Reason.CANARY_NOT_READY, "canary has no ready endpoint while it has weight")
+    if d.on_trial and d.facts.canary.exists and d.facts.canary.problem is None and d.facts.canary.ready == 0:
+        gets = "it has weight" if d.on_route > 0 else "requests are mirrored to it"
+        roll_back(d, "canary", Reason.CANARY_NOT_READY, f"canary has no ready endpoint while {gets}")
         return
     back = settling(d)
     role = Role.STABLE if back else Role.CANARY
-    health = _without_traffic(d, assess(d.spec, d.facts, role, d.on_route, d.now))
+    health = _without_traffic(d, assess(d.spec, d.facts, role, d.canary_share, d.now, mirrors=_mirrors(d)))
     too_long = say_health(d, health)
     if too_long is not None and not back:
         roll_back(d, "data", too_long.reason, too_long.message)
@@ -147,6 +148,11 @@ def _mind_route_and_data(d: Draft) -> None:
     _move_on(d, observing=verified and fresh and not d.paused and not d.holds)
 
 
+def _mirrors(d: Draft) -> bool:
+    stage = current_stage(d)
+    return stage is not None and stage.mirror is not None
+
+
 def _without_traffic(d: Draft, health: Health) -> Health:
     """After a step back below the first stage canary is silent because it gets nothing; a blind server stays one."""
     own = health.blind is not None and not health.blind.server_wide
@@ -156,7 +162,7 @@ def _without_traffic(d: Draft, health: Health) -> Health:
 def _rules_act(d: Draft, role: Role, *, back: bool) -> bool:
     """Triggers, then the comparison; True when one of them moved traffic and the round is over."""
     run = d.run
-    if run is None or not (d.on_route > 0 or back or run.dry or resting(d)):
+    if run is None or not (d.on_trial or back or run.dry or resting(d)):
         return False
     fired = run_triggers(d, role)
     if back:
@@ -221,12 +227,12 @@ def _run_stage(d: Draft, run: Run, *, observing: bool) -> None:
 
 def _keep_weight(d: Draft) -> None:
     """Writes the wanted weight when the route lacks it (a crash before the write), unless nothing may be raised now."""
-    wanted, seen = d.status.weight.desired, d.facts.route.canary_weight
-    raises = seen is not None and wanted > seen and not same_weight(wanted, seen)
+    wanted, mirror = d.status.weight.desired, d.mirror
+    raises = d.facts.route.canary_weight is not None and d.raises(wanted, mirror)
     contested = d.status.contested is not None and d.status.contested.since is not None
     if raises and (d.paused or contested or not _raise_allowed(d)):
         return
-    d.aim(wanted)
+    d.aim(wanted, mirror=mirror)
 
 
 def _raise_allowed(d: Draft) -> bool:
@@ -287,7 +293,12 @@ def _pass_gate(d: Draft, stage: Stage, status: StageStatus, result: GateResult) 
     d.entry(
         kind,
         text,
-        {**result.data, "stage": stage.name, "observed": status.observed / timedelta(seconds=1)},
+        {
+            **result.data,
+            "stage": stage.name,
+            "observed": status.observed / timedelta(seconds=1),
+            **mirror_data(stage.mirror or 0.0),
+        },
     )
     d.event(kind, text, warning=not passed)
     d.put_run(gates_passed=run.gates_passed + (1 if passed and status.passed_at is None else 0))
@@ -308,6 +319,7 @@ def _say_progressing(d: Draft) -> None:
         return
     d.no_condition(ConditionType.PROMOTED, ConditionType.SETTLED, ConditionType.ROLLED_BACK)
     text = f"{run.version}: stage {stage.name} ({stage.index}/{stage.count}), canary weight {d.status.weight.desired:g}"
+    text += f", {d.mirror:g} % mirrored" if d.mirror else ""
     phase, text = (Phase.WATCHING, where(d)) if watching(d) else (Phase.PROGRESSING, text)
     if not d.holds:
         d.condition(ConditionType.PROGRESSING, "True", Reason.PROGRESSING, text)

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, RefusedVersion
 from sparkrelease.decide.checkpoints import basis
-from sparkrelease.decide.draft import Draft
+from sparkrelease.decide.draft import Draft, told
 from sparkrelease.decide.evidence import Entry
 from sparkrelease.decide.facts import Problem, Regression
 from sparkrelease.decide.rollback import roll_back
 from sparkrelease.decide.runs import end_run, next_run_id
-from sparkrelease.decide.stages import enter_stage, run_under_stages
+from sparkrelease.decide.stages import enter_stage, mirror_data, run_under_stages
 
 LOST = frozenset({Reason.EVIDENCE_MISSING, Reason.EVIDENCE_DIFFERS})
 """What is wrong with stored evidence when it is not whole any more."""
@@ -63,11 +63,12 @@ def mind_regression(d: Draft) -> bool:
 
 
 def _go_no_higher(d: Draft, found: Regression) -> None:
-    weight = min(d.status.weight.desired, d.on_route)
+    weight, mirror = min(d.status.weight.desired, d.on_route), min(d.mirror, d.mirrored)
+    text = f"{found.message}; held at {told(weight, mirror)}"
     d.put_run(regressed=True)
-    d.entry(Reason.STATE_REGRESSED, f"{found.message}; held at {weight:g} %", {**basis(d), "weight": weight})
-    d.event(Reason.STATE_REGRESSED, f"{found.message}; held at {weight:g} %", warning=True)
-    d.aim(weight)
+    d.entry(Reason.STATE_REGRESSED, text, {**basis(d), "weight": weight, **mirror_data(mirror)})
+    d.event(Reason.STATE_REGRESSED, text, warning=True)
+    d.aim(weight, mirror=mirror)
 
 
 def go_on_from_here(d: Draft) -> None:

@@ -91,12 +91,21 @@ class ResolvedSpec(SpecModel):
     @property
     def gate_thresholds(self) -> Thresholds:
         """What every gate asks for."""
+        return tuple(t for t in self.thresholds if t.at not in {JudgedAt.WATCH, JudgedAt.MIRROR})
+
+    @property
+    def mirror_thresholds(self) -> Thresholds:
+        """What the gate of a stage that mirrors requests asks for: the same, and what counts there alone."""
         return tuple(t for t in self.thresholds if t.at is not JudgedAt.WATCH)
 
     @property
     def criteria(self) -> Thresholds:
         """What the whole watch must meet to be a success; none without a watch."""
-        return tuple(t for t in self.thresholds if t.at is not JudgedAt.GATES) if self.watch is not None else ()
+        return (
+            tuple(t for t in self.thresholds if t.at not in {JudgedAt.GATES, JudgedAt.MIRROR})
+            if self.watch is not None
+            else ()
+        )
 
     @property
     def burn_metric(self) -> str | None:

@@ -8,7 +8,7 @@ from sparkrelease.api.conditions import ConditionType, find
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Phase, Rollback
 from sparkrelease.decide.checkpoints import basis
-from sparkrelease.decide.draft import Draft, same_weight
+from sparkrelease.decide.draft import Draft, all_on_stable, told
 from sparkrelease.decide.managed import copied
 from sparkrelease.decide.runs import end_run, refuse_version, settle_run
 
@@ -41,13 +41,14 @@ def roll_back(d: Draft, trigger: str, reason: Reason, message: str, data: Mappin
             message=message[:512],
             stage=stage.name if stage else "",
             from_weight=d.on_route,
+            from_mirror=d.mirrored or None,
             decided_at=d.now,
         )
     )
     d.entry(
         reason,
-        f"rolling back from {d.on_route:g} %: {message}",
-        {"trigger": trigger, "fromWeight": d.on_route, **basis(d), **(data or {})},
+        f"rolling back from {told(d.on_route, d.mirrored)}: {message}",
+        {"trigger": trigger, "fromWeight": d.on_route, **_from_mirror(d), **basis(d), **(data or {})},
     )
     d.event(Reason.ROLLING_BACK, f"{trigger}: {message}", warning=True)
     continue_rollback(d)
@@ -72,7 +73,7 @@ def continue_rollback(d: Draft) -> None:
     record = d.status.rollback
     if record is None:
         return
-    d.finalizer = True if d.on_route > 0 else None
+    d.finalizer = True if d.on_trial else None
     stable = d.facts.stable
     if stable.problem is None and stable.ready == 0 and d.on_route > 0 and not run.dry:
         text = "stable has no ready endpoint; traffic flips on the first one"
@@ -87,7 +88,7 @@ def continue_rollback(d: Draft) -> None:
     weight = d.status.weight
     if weight.observed != route.canary_weight:
         d.put(weight=weight.model_copy(update={"observed": route.canary_weight}))
-    if same_weight(route.canary_weight, 0) or run.dry or not route.exists:
+    if all_on_stable(route) or run.dry or not route.exists:
         at = max(route.written_at or d.now, record.decided_at)
         seconds = round((at - record.decided_at).total_seconds(), 3)
         d.put(rollback=record.model_copy(update={"traffic_at": at, "seconds": seconds}))
@@ -95,6 +96,10 @@ def continue_rollback(d: Draft) -> None:
         return
     _say_rolling_back(d, Reason.ROLLING_BACK, record.message)
     d.wake_at = d.now + d.facts.tick
+
+
+def _from_mirror(d: Draft) -> dict[str, object]:
+    return {"fromMirror": d.mirrored} if d.mirrored else {}
 
 
 def _recover_record(d: Draft) -> None:
@@ -116,7 +121,8 @@ def _finish(d: Draft) -> None:
     record = d.status.rollback
     if record is None:
         return
-    message = f"{record.message}; traffic back on stable after {record.seconds or 0:g} s"
+    what = "traffic back on stable" if record.from_mirror is None else "nothing is mirrored to canary any more"
+    message = f"{record.message}; {what} after {record.seconds or 0:g} s"
     shortfall = _shortfall(d)
     refuse_version(d)
     end_run(d, Outcome.ROLLED_BACK, Reason.ROLLED_BACK, message + shortfall)

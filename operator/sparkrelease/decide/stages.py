@@ -23,23 +23,46 @@ def effective_weight(spec: ResolvedSpec, stage: Stage) -> float:
     return min(stage.weight, round(_WHOLE - control, 3))
 
 
+def level(spec: ResolvedSpec, stage: Stage) -> tuple[float, float]:
+    """The weight a stage gives canary, and the share of requests mirrored to it."""
+    return effective_weight(spec, stage), stage.mirror or 0.0
+
+
+def place(index: int, count: int, weight: float, mirror: float) -> dict[str, object]:
+    """Where a run at stage `index` (from 0) is, for the table, and what comes first there."""
+    here = f"{index + 1}/{count}"
+    if mirror:
+        return {"stage_text": f"mirror {here}", "next": Next(what=f"mirror {mirror:g}")}
+    return {"stage_text": here, "next": Next(what=f"weight {weight:g}")}
+
+
 def enter_stage(d: Draft, index: int) -> None:
     """Makes stage `index` (from 0) the one under way and aims at its weight."""
     stage = d.spec.stages[index]
     count = len(d.spec.stages)
-    weight = effective_weight(d.spec, stage)
+    weight, mirror = level(d.spec, stage)
     d.put(
         stage=StageStatus(index=index + 1, count=count, name=stage.name, entered_at=d.now),
-        stage_text=f"{index + 1}/{count}",
-        next=Next(what=f"weight {weight:g}"),
         verdicts=tuple(v for v in d.status.verdicts if v.kind != "threshold"),
         gate_text="",
         watch=None,
+        **place(index, count, weight, mirror),
     )
     text = f"stage {stage.name} ({index + 1}/{count}): canary weight {weight:g}"
-    d.entry(Reason.STAGE_ENTERED, text, {"stage": stage.name, "weight": weight})
+    text += f", {mirror:g} % of the requests mirrored to it" if mirror else ""
+    d.entry(Reason.STAGE_ENTERED, text, {"stage": stage.name, "weight": weight, **mirror_data(mirror)})
     d.event(Reason.STAGE_ENTERED, text)
-    d.aim(weight)
+    d.aim(weight, mirror=mirror)
+
+
+def mirrors_of(spec: ResolvedSpec) -> tuple[float, ...]:
+    """The shares of requests that stages mirror, in percent, in their order."""
+    return tuple(stage.mirror for stage in spec.stages if stage.mirror is not None)
+
+
+def mirror_data(mirror: float) -> dict[str, object]:
+    """What evidence tells of a mirror: nothing where there is none."""
+    return {"mirror": mirror} if mirror else {}
 
 
 def run_under_stages(d: Draft) -> bool:

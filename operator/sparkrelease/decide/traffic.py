@@ -8,8 +8,8 @@ from datetime import timedelta
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import ContestedStatus
-from sparkrelease.decide.draft import Draft, same_weight
-from sparkrelease.decide.facts import Problem, Share, Verification
+from sparkrelease.decide.draft import WEIGHT_STEP, Draft, all_on_stable, same_weight, told
+from sparkrelease.decide.facts import Problem, Route, Share, Verification
 
 REVERTS_WINDOW = timedelta(minutes=10)
 REVERTS_LIMIT = 3
@@ -20,8 +20,19 @@ _LEAST_REQUESTS = 20
 _NEVER_CONTESTED = ContestedStatus()
 
 
+def not_on_stable(route: Route) -> Problem | None:
+    """Why no run starts on this route: canary gets something already."""
+    if all_on_stable(route):
+        return None
+    if same_weight(route.canary_weight, 0):
+        text = "the route mirrors requests to canary; remove the RequestMirror filter so that canary gets nothing"
+    else:
+        text = f"the route gives canary {route.canary_weight} %; set it to 0 so that all traffic is on stable"
+    return Problem(Reason.TRAFFIC_NOT_ON_STABLE, text)
+
+
 def share_contradicts(weight: float, share: Share) -> bool:
-    """Whether counted requests contradict a canary weight (percent): outside its 5-sigma binomial band.
+    """Whether counted requests contradict canary's part of them (percent): outside its 5-sigma binomial band.
 
     One request of slack keeps weights 0 and 100 from failing on a request that was under way at the change.
     """
@@ -39,12 +50,12 @@ def measure_share(d: Draft) -> None:
     if share is None or (weight.measured_at is not None and share.at <= weight.measured_at):
         return
     total = share.stable + share.canary
-    measured = round(100 * share.canary / total, 3) if total > 0 else None
+    users = share.stable if d.mirror else total
+    measured = round(min(100 * share.canary / users, 100.0), 3) if users > 0 else None
     settled_in = weight.changed_at is None or share.at - weight.changed_at >= share.window + 2 * d.facts.tick
-    in_force = same_weight(d.facts.route.canary_weight, weight.desired)
     mismatches = 0
     by_route = d.spec.traffic.feature_flag is None  # a gateway does not see what an application splits
-    if by_route and settled_in and in_force and share_contradicts(weight.desired, share):
+    if by_route and settled_in and d.in_force and share_contradicts(d.canary_share, share):
         mismatches = min(weight.mismatches + 1, 1000)
     seen = {"measured_share": measured, "measured_at": share.at, "mismatches": mismatches}
     d.put(weight=weight.model_copy(update=seen))
@@ -60,19 +71,16 @@ def observe_weight(d: Draft) -> bool:
         return True
     if route.problem is not None:
         problem = route.problem
-    elif route.write_problem is not None and not same_weight(route.canary_weight, weight.desired):
+    elif route.write_problem is not None and not d.in_force:
         problem = route.write_problem
-    elif not same_weight(route.canary_weight, weight.desired):
-        problem = Problem(
-            Reason.ROUTE_PENDING, f"the route says {show(route.canary_weight)}, not yet {weight.desired:g}"
-        )
+    elif not d.in_force:
+        problem = Problem(Reason.ROUTE_PENDING, _not_yet(d))
     elif route.verification is not Verification.VERIFIED:
         problem = Problem(route.reason, route.message)
     elif weight.mismatches >= MISMATCHES:
-        problem = Problem(
-            Reason.SHARE_MISMATCH,
-            f"canary gets {weight.measured_share:g} % of the requests, the route says {weight.desired:g} %",
-        )
+        says = f"is to mirror {d.mirror:g} %" if d.mirror else f"says {weight.desired:g} %"
+        text = f"canary gets {weight.measured_share or 0:g} % of the requests, the route {says}"
+        problem = Problem(Reason.SHARE_MISMATCH, text)
     verified = problem is None
     reason = problem.message[:256] if problem else ""
     if (route.canary_weight, verified, reason) != (weight.observed, weight.verified, weight.reason):
@@ -87,9 +95,15 @@ def observe_weight(d: Draft) -> bool:
     return verified
 
 
-def show(weight: float | None) -> str:
-    """A weight as people read it."""
-    return "nothing" if weight is None else f"{weight:g} %"
+def show(weight: float | None, mirror: float | None = 0.0) -> str:
+    """What a route gives canary, as people read it."""
+    return "nothing" if weight is None else told(weight, mirror or 0.0)
+
+
+def _not_yet(d: Draft) -> str:
+    route = d.facts.route
+    wanted = f"a mirror of {d.mirror:g} %" if d.mirror else f"{d.status.weight.desired:g}"
+    return f"the route says {show(route.canary_weight, route.mirror)}, not yet {wanted}"
 
 
 def reverted(d: Draft) -> bool:
@@ -98,9 +112,11 @@ def reverted(d: Draft) -> bool:
     if run is None or run.dry or route.canary_weight is None:
         return False
     if route.mark is None or route.mark.run != run.id:
-        wrote_before = d.status.weight.observed is not None and d.status.weight.observed > 0
-        return wrote_before and not same_weight(route.canary_weight, d.status.weight.observed)
-    return not same_weight(route.canary_weight, route.mark.weight)
+        weight = d.status.weight
+        wrote_before = weight.observed is not None and weight.observed > 0
+        mirrored_before = weight.verified and d.mirror > 0 and not same_weight(route.mirror, d.mirror)
+        return mirrored_before or (wrote_before and not same_weight(route.canary_weight, weight.observed))
+    return not (same_weight(route.canary_weight, route.mark.weight) and same_weight(route.mirror, route.mark.mirror))
 
 
 def guard_weights(d: Draft) -> Problem | None:
@@ -115,8 +131,8 @@ def guard_weights(d: Draft) -> Problem | None:
     if reverted(d) and route.generation != contested.handled_generation:
         recent = (*recent, d.now)[-20:]
         text = (
-            f"{route.manager or 'somebody'} changed the canary weight to {show(route.canary_weight)}; "
-            f"{show(d.status.weight.desired)} is wanted"
+            f"{route.manager or 'somebody'} changed the canary weight to {show(route.canary_weight, route.mirror)}; "
+            f"{show(d.status.weight.desired, d.mirror)} is wanted"
         )
         contested = contested.model_copy(
             update={
@@ -144,15 +160,15 @@ def _hold_contested(d: Draft, contested: ContestedStatus) -> Problem | None:
     live = d.facts.route.canary_weight
     if contested.since is None:
         d.condition(ConditionType.TRAFFIC_CONTESTED, "False", Reason.NOT_CONTESTED)
-        higher = (live or 0.0) >= d.status.weight.desired
+        higher = (live or 0.0) >= d.status.weight.desired and d.mirrored >= d.mirror
         if reverted(d) and (higher or d.facts.frozen_problem is None):
-            d.aim(d.status.weight.desired, reassert=True)
+            d.aim(d.status.weight.desired, mirror=d.mirror, reassert=True)
         return None
     text = f"{contested.manager or 'somebody'} changed the weights {contested.total} times"
     d.condition(ConditionType.TRAFFIC_CONTESTED, "True", Reason.TRAFFIC_CONTESTED, text)
     d.hold(Reason.TRAFFIC_CONTESTED, text)
-    if live is not None and live > d.status.weight.desired and not same_weight(live, d.status.weight.desired):
-        d.aim(d.status.weight.desired, reassert=True)
+    if live is not None and (live >= d.status.weight.desired + WEIGHT_STEP or d.mirrored >= d.mirror + WEIGHT_STEP):
+        d.aim(d.status.weight.desired, mirror=d.mirror, reassert=True)
     limit = d.spec.traffic.contested.rollback_after
     if d.now - contested.since >= limit:
         return Problem(Reason.ROUTE_CONTESTED, f"{text}; contested for {limit.total_seconds():g} s")

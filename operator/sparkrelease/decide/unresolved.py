@@ -7,7 +7,7 @@ from datetime import datetime
 from sparkrelease.api.conditions import ConditionType, set_condition
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Phase, SparkReleaseStatus
-from sparkrelease.decide.draft import same_weight
+from sparkrelease.decide.draft import all_on_stable
 from sparkrelease.decide.facts import Facts, Problem, RouteMark
 from sparkrelease.decide.plan import EventDraft, Plan, ReleaseRoute, RouteAction, SetWeight, Severity
 
@@ -54,7 +54,7 @@ def _bring_home(status: SparkReleaseStatus, facts: Facts, now: datetime) -> Plan
     if run is None or run.dry or facts.route.problem is not None or mark is None or mark.run != run.id:
         return None
     action: RouteAction
-    if same_weight(facts.route.canary_weight, 0):
+    if all_on_stable(facts.route):
         action = ReleaseRoute(original=status.original_route.state if status.original_route else None)
     else:
         action = SetWeight(0, RouteMark(run=run.id, epoch=facts.epoch, rollback=mark.rollback))

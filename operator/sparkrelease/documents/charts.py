@@ -15,7 +15,7 @@ from sparkrelease.documents.record import Run
 from sparkrelease.documents.results import limits_of, number
 from sparkrelease.documents.view import View
 from sparkrelease.documents.visits import Visit, weights_of
-from sparkrelease.documents.words import clock, percent, seconds, span, value
+from sparkrelease.documents.words import clock, given, seconds, span, value
 
 _OFF = 3.0
 """A trigger's limit this many times above everything else is told in words: drawn, it would flatten the lines."""
@@ -170,7 +170,9 @@ def _shares(run: Run) -> Iterator[tuple[datetime, float]]:
     """Shares of requests canary really got, in percent, as decisions saw them."""
     last: datetime | None = None
     for decision in run.decisions:
-        share = decision.inputs.facts.share if decision.inputs is not None else None
+        facts = decision.inputs.facts if decision.inputs is not None else None
+        # Copies are no share of the users' requests.
+        share = facts.share if facts is not None and not facts.route.mirror else None
         if share is not None and share.canary + share.stable > 0 and share.at != last:
             last = share.at
             yield share.at, 100 * share.canary / (share.canary + share.stable)
@@ -190,7 +192,7 @@ def _bands(view: View, time: Timeline, frame: Frame) -> tuple[Band, ...]:
 
 
 def _band_title(visit: Visit) -> str:
-    return f"{visit.name}: canary {percent(visit.weight)}"
+    return f"{visit.name}: canary {given(visit.weight, visit.mirror)}"
 
 
 def _times(frame: Frame) -> tuple[Label, ...]:

@@ -32,6 +32,7 @@ _WORDS: dict[str, Callable[..., object]] = {
     "span": words.span,
     "seconds": words.seconds,
     "percent": words.percent,
+    "given": words.given,
     "value": words.value,
     "kind_of": words.kind_of,
     "count": words.count,

@@ -122,6 +122,7 @@ def _visit(view: View, visit: Visit) -> dict[str, object]:
     return {
         "name": visit.name,
         "weight": visit.weight,
+        "mirror": visit.mirror,
         "walkBack": visit.settling,
         "status": visit.left.value,
         "enteredAt": format_time(visit.entered_at),
@@ -159,6 +160,7 @@ def _rollback(view: View) -> dict[str, object] | None:
         "message": one.message,
         "stage": one.stage,
         "fromWeight": one.from_weight,
+        "fromMirror": one.from_mirror,
         "trueSince": _time(one.true_since),
         "decidedAt": format_time(one.decided_at),
         "trafficAt": _time(one.traffic_at),

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from sparkrelease.api.metrics import Metric
 from sparkrelease.api.triggers import Leg, Trigger
-from sparkrelease.decide.stages import effective_weight
+from sparkrelease.decide.stages import level
 from sparkrelease.documents.record import Run
 from sparkrelease.documents.results import limits_of
-from sparkrelease.documents.words import kind_of, percent, span, value
+from sparkrelease.documents.words import given, kind_of, percent, span, value
 
 Rows = list[Sequence[str]]
 
@@ -34,7 +34,7 @@ def _stages(run: Run) -> Rows:
         [
             f"{place}/{len(run.spec.stages)}",
             one.name,
-            percent(effective_weight(run.spec, one)),
+            given(*level(run.spec, one)),
             span(one.duration),
             f"inconclusive: {one.on_inconclusive.value}",
         ]
@@ -54,7 +54,8 @@ def _thresholds(run: Run) -> Rows:
         metric = run.spec.metric(one.metric)
         limits = ", ".join(f"{sign} {value(metric, bound)}" for sign, bound in limits_of(run, one))
         relative = f"{one.max_vs_baseline:g}x the baseline" if one.max_vs_baseline is not None else ""
-        rows.append([one.name, one.metric, limits, relative])
+        where = f"at {one.at.value}" if one.at is not None else ""
+        rows.append([one.name, one.metric, limits, relative, where])
     return rows
 
 

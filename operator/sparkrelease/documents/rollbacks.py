@@ -41,6 +41,7 @@ class Rollback:
     message: str
     stage: str
     from_weight: float | None
+    from_mirror: float | None
     true_since: datetime | None
     """Since when the rule had been true, where it is a trigger."""
     decided_at: datetime
@@ -98,6 +99,7 @@ def _told(run: Run, entry: Entry, decision: Decision, rest: tuple[Decision, ...]
         message=message,
         stage=stage.name if stage is not None else "",
         from_weight=number_in(entry.data, "fromWeight"),
+        from_mirror=number_in(entry.data, "fromMirror"),
         true_since=_since(decision, rule),
         decided_at=decided_at,
         traffic_at=traffic_at,

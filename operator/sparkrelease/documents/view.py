@@ -24,7 +24,7 @@ from sparkrelease.documents.results import Result, limits_of
 from sparkrelease.documents.risks import Held, Risk, holds_of, risks_of
 from sparkrelease.documents.rollbacks import Rollback, rollback_of
 from sparkrelease.documents.visits import Left, Visit, visits_of
-from sparkrelease.documents.words import LEFT, MARKS, count, percent, span, value
+from sparkrelease.documents.words import LEFT, MARKS, count, given, span, value
 
 _TITLES = {
     Outcome.SETTLED: "Promoted and settled",
@@ -95,6 +95,12 @@ class View:
         return max((visit.weight for visit in self.stages), default=0.0)
 
     @property
+    def unseen(self) -> str:
+        """That canary answered no user, where it was given nothing but copies."""
+        shadowed = any(visit.mirror for visit in self.visits)
+        return ", before any user saw it" if shadowed and not any(visit.weight for visit in self.visits) else ""
+
+    @property
     def passed(self) -> int:
         """Stages whose gate passed."""
         names = {stage.name for stage in self.run.spec.stages}
@@ -155,7 +161,8 @@ class View:
             took = f" in {rollback.seconds:.3g} s" if rollback.seconds is not None else ""
             where = f" in stage {rollback.stage}" if rollback.stage else ""
             return (
-                f"{run.version} went back from {percent(rollback.from_weight)} to 0 %{took}{where}: {rollback.message}"
+                f"{run.version} went back from {given(rollback.from_weight, rollback.from_mirror)} to 0 %{took}{where}"
+                f"{self.unseen}: {rollback.message}"
             )
         if run.promoted_at is not None:
             rest = " Stable serves it now." if self.ending is not None else " Stable does not serve it yet."

@@ -65,6 +65,8 @@ class Visit:
     """Number of the entry that began it."""
     last_entry: int
     """Number of the entry that says how it was left."""
+    mirror: float = 0.0
+    """Share of requests mirrored to canary, in percent; users got stable's answers."""
 
     @property
     def passing(self) -> int:
@@ -133,20 +135,26 @@ def _begins(entry: Entry) -> _Here | None:
     if stage and (
         entry.kind == Reason.STAGE_ENTERED.value or (entry.kind in _STEPS_BACK and "fromStage" in entry.data)
     ):
-        return _Here(stage, weight, entry, settling=False)
+        return _Here(stage, weight, entry, settling=False, mirror=number_in(entry.data, "mirror") or 0.0)
     return None
 
 
 class _Here:
     """A visit while it lasts."""
 
-    def __init__(self, name: str, weight: float, entry: Entry, *, settling: bool) -> None:
+    def __init__(self, name: str, weight: float, entry: Entry, *, settling: bool, mirror: float = 0.0) -> None:
+        self._mirror = mirror
         self._name, self._weight, self._entry, self._settling = name, weight, entry, settling
         self._verified: datetime | None = None
         self._observed: timedelta | None = None
         self._results: tuple[Result, ...] = ()
         self._left = Left.UNDER_WAY
         self._last = entry.number
+
+    @property
+    def _idle(self) -> bool:
+        """Whether canary gets nothing."""
+        return self._weight == 0 and not self._mirror
 
     def look(self, run: Run, decision: Decision) -> None:
         """Takes what a later decision saw of this stage."""
@@ -183,7 +191,7 @@ class _Here:
             return Left.SETTLED
         if self._entry.kind == _WATCH and entry.kind == Reason.PROMOTED.value:
             return Left.PASSED
-        again = entry.kind == Reason.STAGE_ENTERED.value and self._weight == 0
+        again = entry.kind == Reason.STAGE_ENTERED.value and self._idle
         return Left.RESTED if again else Left.ENDED
 
     def stay(self) -> Visit:
@@ -200,7 +208,8 @@ class _Here:
             left=self._left,
             verified_at=self._verified,
             observed=self._observed,
-            results=() if self._settling or self._weight == 0 else self._results,
+            results=() if self._settling or self._idle else self._results,
             entry=self._entry.number,
             last_entry=self._last,
+            mirror=self._mirror,
         )

@@ -82,6 +82,11 @@ def percent(weight: float | None) -> str:
     return UNKNOWN if weight is None else f"{weight:.6g} %"
 
 
+def given(weight: float | None, mirror: float | None) -> str:
+    """What canary got: `25 %`, or `100 % mirrored`."""
+    return f"{percent(mirror)} mirrored" if mirror else percent(weight)
+
+
 def value(metric: Metric, number: float | None) -> str:
     """A metric's number as people read it: counters as percent, others with their unit."""
     if number is None:

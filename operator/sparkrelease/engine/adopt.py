@@ -111,6 +111,10 @@ def _spec_in(release: Release, lines: Sequence[str]) -> ResolvedSpec | None:
     return None
 
 
+_SOME = 100.0
+"""A weight for a run that has none now: the last stage must have some, and nothing rises on a spec that stands in."""
+
+
 def _stand_in(release: Release) -> ResolvedSpec | None:
     """Enough of a spec to take traffic back by: one stage at the present weight, and no rule."""
     declared, run, weight = release.declared, release.status.run, release.status.weight.desired
@@ -120,7 +124,7 @@ def _stand_in(release: Release) -> ResolvedSpec | None:
         version=run.version,
         prometheus=declared.prometheus,
         traffic=declared.traffic,
-        stages=(Stage(name="as-it-is", weight=weight, duration=timedelta(hours=1)),),
+        stages=(Stage(name="as-it-is", weight=weight or _SOME, duration=timedelta(hours=1)),),
     )
     return with_live_fields(spec, declared)
 

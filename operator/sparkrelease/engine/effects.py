@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -58,9 +59,10 @@ class Step:
 
 
 def raises(plan: Plan, before: SparkReleaseStatus) -> bool:
-    """Whether the plan gives canary more weight, now or by what it writes down, or begins a run."""
+    """Whether the plan gives canary more requests, now or by what it writes down, or begins a run."""
     new_run = plan.status.run is not None and (before.run is None or before.run.id != plan.status.run.id)
-    more = plan.status.weight.desired > before.weight.desired + _SAME
+    now, then = plan.status.weight, before.weight
+    more = now.desired > then.desired + _SAME or (now.mirror or 0.0) > (then.mirror or 0.0) + _SAME
     return new_run or more or (isinstance(plan.route, SetWeight) and not plan.urgent)
 
 
@@ -72,7 +74,9 @@ def tidies(plan: Plan, facts: Facts) -> bool:
     seen = facts.route.canary_weight
     if plan.route is None or seen is None:
         return False
-    return abs(seen - (plan.route.canary if isinstance(plan.route, SetWeight) else 0.0)) < _SAME
+    wanted = (plan.route.canary, plan.route.mirror) if isinstance(plan.route, SetWeight) else (0.0, 0.0)
+    found = (seen, facts.route.mirror if facts.route.mirror is not None else math.inf)
+    return all(abs(one - other) < _SAME for one, other in zip(found, wanted, strict=True))
 
 
 class Effects:

@@ -14,6 +14,7 @@ from sparkrelease.decide.flagging import in_force
 from sparkrelease.decide.managed import findings_of
 from sparkrelease.decide.metricchecks import baseline_findings
 from sparkrelease.decide.plan import Wants
+from sparkrelease.decide.stages import mirrors_of
 from sparkrelease.engine.keeping import Keeping
 from sparkrelease.engine.mitigating import Mitigating
 from sparkrelease.engine.needs import counted_since
@@ -164,7 +165,7 @@ class Gatherer:
             return ()
         measured, routed, alerted = await asyncio.gather(
             self._world.measuring.preflight(release.key, spec, now),
-            self._world.traffic.preflight(target),
+            self._world.traffic.preflight(target, mirrors_of(spec)),
             self._world.checks.built_in(release.key, spec),
         )
         kept = findings_of(self.keeping.seen(release))

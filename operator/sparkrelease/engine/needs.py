@@ -11,7 +11,7 @@ from sparkrelease.api.metrics import Metric
 from sparkrelease.api.status import SparkReleaseStatus
 from sparkrelease.api.triggers import LegKind
 from sparkrelease.decide.asks import counted_tests
-from sparkrelease.decide.datahealth import rule_metrics, watched_metrics
+from sparkrelease.decide.datahealth import mirror_metrics, rule_metrics, watched_metrics
 from sparkrelease.decide.facts import Problem
 from sparkrelease.decide.promql import Scope, Template, edges_of, template_of, window_query
 from sparkrelease.decide.readings import Place
@@ -50,7 +50,9 @@ _LOOKS = 4
 def needs_of(key: ObjectKey, spec: ResolvedSpec, server: MetricsServer) -> tuple[Need, ...]:
     """Every metric of the spec, those that no rule reads, too."""
     readers = _Readers(
-        frozenset(rule_metrics(spec)), frozenset(watched_metrics(spec)), frozenset(counted_tests(spec).values())
+        frozenset(rule_metrics(spec)),
+        frozenset((*watched_metrics(spec), *mirror_metrics(spec))),
+        frozenset(counted_tests(spec).values()),
     )
     return tuple(_need(key, spec, server, metric, readers) for metric in spec.metrics)
 

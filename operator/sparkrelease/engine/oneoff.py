@@ -72,7 +72,7 @@ class OneOff:
             return {}
         needs = {need.metric.name: need for need in needs_of(key, spec, server)}
         asker = _Asker(key, spec, *_aligned(now, over))
-        asked = spec.gate_thresholds
+        asked = spec.mirror_thresholds
         facts = await asyncio.gather(*(self._threshold(asker, needs[one.metric], one) for one in asked))
         return {threshold.name: one for threshold, one in zip(asked, facts, strict=True)}
 

@@ -12,7 +12,7 @@ import logging
 from sparkrelease.api.conditions import ConditionType, find
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.evidence import verify
-from sparkrelease.decide.facts import Facts, Problem
+from sparkrelease.decide.facts import Facts, Problem, Route
 from sparkrelease.decide.plan import Plan, SetWeight
 from sparkrelease.decide.regress import LOST
 from sparkrelease.engine.ahead import NAMED, read_ahead, take_in, what_it_shows
@@ -25,6 +25,12 @@ AGAIN = 5.0
 """Seconds between two looks at evidence that was not whole."""
 
 _SAME = 0.0005
+
+
+def _is_more(action: SetWeight, route: Route) -> bool:
+    """Whether canary gets more by the action than by the route, of requests or of copies."""
+    seen, copied = route.canary_weight, route.mirror or 0.0
+    return seen is not None and (action.canary > seen + _SAME or action.mirror > copied + _SAME)
 
 
 class ReadBack:
@@ -45,8 +51,8 @@ class ReadBack:
 
         A leader that takes a run over knows it from its status alone; what that says may be over.
         """
-        seen, chain = facts.route.canary_weight, release.chain
-        more = isinstance(plan.route, SetWeight) and seen is not None and plan.route.canary > seen + _SAME
+        chain = release.chain
+        more = isinstance(plan.route, SetWeight) and _is_more(plan.route, facts.route)
         return not more or chain.read or chain.broken is not None or await self.look(release)
 
     async def supports(self, release: Release, plan: Plan) -> bool:

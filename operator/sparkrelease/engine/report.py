@@ -65,7 +65,8 @@ def _same_next(one: Next | None, other: Next | None) -> bool:
 
 
 def _same_weight(one: WeightStatus, other: WeightStatus) -> bool:
-    return one is other or (one.desired, one.observed, one.verified) == (other.desired, other.observed, other.verified)
+    mine = (one.desired, one.observed, one.mirror, one.verified)
+    return one is other or mine == (other.desired, other.observed, other.mirror, other.verified)
 
 
 def _same_stage(one: StageStatus | None, other: StageStatus | None) -> bool:

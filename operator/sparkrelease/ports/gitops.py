@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Problem
@@ -21,7 +21,7 @@ _FLUX_KEEPS_OFF = {
 
 
 def missing_ignore_rule(
-    what: str, kind: str, managers: Collection[str], marks: Mapping[str, str], *, jq: str, pointer: str
+    what: str, kind: str, managers: Collection[str], marks: Mapping[str, str], *, jq: Sequence[str], pointer: str
 ) -> Problem | None:
     """What to add to the tool's configuration; None where no tool manages the object or it was told already.
 
@@ -32,15 +32,16 @@ def missing_ignore_rule(
         kind: its kind.
         managers: its field managers.
         marks: its labels and annotations.
-        jq: the part that changes during a run, as Argo CD wants it.
-        pointer: the same as Flux wants it.
+        jq: the parts that change during a run, as Argo CD wants it.
+        pointer: where they are, as Flux wants it.
     """
 
     def managed(by: frozenset[str], known_by: tuple[str, ...]) -> bool:
         return not by.isdisjoint(managers) or any(marks.get(mark) for mark in known_by)
 
     if managed(_ARGO_MANAGERS, _ARGO_MARKS):
-        add = f"spec.ignoreDifferences of its Application: kind {kind}, jqPathExpressions ['{jq}']"
+        paths = ", ".join(f"'{part}'" for part in jq)
+        add = f"spec.ignoreDifferences of its Application: kind {kind}, jqPathExpressions [{paths}]"
         return _warning(what, "Argo CD", add)
     if any(marks.get(key) in values for key, values in _FLUX_KEEPS_OFF.items()):
         return None

@@ -14,7 +14,8 @@ RUN = "sparkrelease.dev/run"
 WEIGHT = "sparkrelease.dev/weight"
 EPOCH = "sparkrelease.dev/epoch"
 ROLLBACK = "sparkrelease.dev/rollback"
-MARKS = (RELEASE, RUN, WEIGHT, EPOCH, ROLLBACK)
+MIRROR = "sparkrelease.dev/mirror"
+MARKS = (RELEASE, RUN, WEIGHT, MIRROR, EPOCH, ROLLBACK)
 """Annotations that come with a run and go with it."""
 
 _MOST_DIGITS = 18
@@ -26,6 +27,8 @@ def annotations_of(mark: RouteMark, release: str, epoch: int) -> Mapping[str, st
     if not mark.run:
         return {}
     marks = {RELEASE: release, RUN: mark.run, WEIGHT: f"{mark.weight:g}", EPOCH: str(epoch)}
+    if mark.mirror:
+        marks[MIRROR] = f"{mark.mirror:g}"
     return {**marks, ROLLBACK: mark.rollback} if mark.rollback else marks
 
 
@@ -35,7 +38,8 @@ def mark_of(annotations: Mapping[str, str] | None, release: str) -> RouteMark | 
     run = said.get(RUN)
     if not run or said.get(RELEASE) != release:
         return None
-    return RouteMark(run, epoch_of(said), _weight(said.get(WEIGHT)), said.get(ROLLBACK) or "")
+    weight, mirror = _percent(said.get(WEIGHT)), _percent(said.get(MIRROR))
+    return RouteMark(run, epoch_of(said), weight, said.get(ROLLBACK) or "", mirror)
 
 
 def epoch_of(annotations: Mapping[str, str] | None) -> int:
@@ -44,7 +48,7 @@ def epoch_of(annotations: Mapping[str, str] | None) -> int:
     return int(value) if value.isdecimal() and len(value) <= _MOST_DIGITS else 0
 
 
-def _weight(text: str | None) -> float:
+def _percent(text: str | None) -> float:
     try:
         weight = float(text or "")
     except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -31,6 +32,8 @@ class Capabilities:
     """Whether it can keep a route of its own."""
     weights: tuple[float, ...] | None = None
     """The only weights it can give, in percent; None where it can give any."""
+    mirror: bool = False
+    """Whether it can copy requests to canary, whose answers nobody gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,11 @@ class TrafficProvider(Protocol):
         """What it can do; constant."""
         ...
 
-    async def preflight(self, target: Target) -> tuple[Finding, ...]:
-        """Read-only checks and a dry-run write; says what would keep a weight from being reached."""
+    async def preflight(self, target: Target, mirrors: Sequence[float] = ()) -> tuple[Finding, ...]:
+        """Read-only checks and a dry-run write; says what would keep a weight from being reached.
+
+        `mirrors` are the shares of requests (percent) that stages of the release mirror.
+        """
         ...
 
     def observe(self, target: Target) -> Route:
@@ -88,7 +94,7 @@ class TrafficProvider(Protocol):
         ...
 
     async def apply(self, target: Target, action: SetWeight | ReleaseRoute, epoch: int) -> Applied:
-        """Carries the action out in one guarded write (all managed rules at once).
+        """Carries the action out in one guarded write (all managed rules at once): weights and mirror.
 
         Guards: generation, names, old weights, and the epoch stamped on the route; status writes of the gateway do not
         disturb it. Creates an owned route that is not there; adopts one of that name.

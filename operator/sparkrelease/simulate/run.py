@@ -69,8 +69,8 @@ class _Run:
         self._route = Route(
             exists=True, canary_weight=0.0, generation=1, verification=Verification.VERIFIED, original="{}"
         )
-        self._in_force: list[float] = [0.0] * (self._lag + 1)
-        """Weights on their way to the requests, the one in force first."""
+        self._in_force: list[tuple[float, float]] = [(0.0, 0.0)] * (self._lag + 1)
+        """Weights and mirrors on their way to the requests, those in force first."""
         self._ended = False
         self._story = Story() if story else None
         self._held = timedelta(0)
@@ -103,9 +103,9 @@ class _Run:
 
     def _turn(self, started: datetime) -> None:
         """One scrape: requests at the weight in force, then what the operator makes of them."""
-        self._in_force = [*self._in_force[1:], self._route.canary_weight or 0.0]
+        self._in_force = [*self._in_force[1:], (self._route.canary_weight or 0.0, self._route.mirror or 0.0)]
         self._now += self._tick
-        self._stream.advance(self._now.timestamp(), self._in_force[0])
+        self._stream.advance(self._now.timestamp(), *self._in_force[0])
         if self._story is not None:
             self._note_point(self._story, started)
         self._decide()
@@ -117,9 +117,9 @@ class _Run:
         if self._rolled_back_at is None:
             return
         end = self._now
-        for weight in self._in_force[1:]:
+        for weight, mirror in self._in_force[1:]:
             end += self._tick
-            self._stream.advance(end.timestamp(), weight)
+            self._stream.advance(end.timestamp(), weight, mirror)
 
     def _over(self) -> bool:
         run = self._status.run
@@ -180,13 +180,17 @@ class _Run:
 
     def _obey(self, plan: Plan) -> None:
         match plan.route:
-            case SetWeight(canary, mark):
-                generation = self._route.generation + 1
+            case SetWeight(canary, mark, mirror):
                 self._route = replace(
-                    self._route, canary_weight=canary, mark=mark, generation=generation, written_at=self._now
+                    self._route,
+                    canary_weight=canary,
+                    mark=mark,
+                    mirror=mirror,
+                    generation=self._route.generation + 1,
+                    written_at=self._now,
                 )
             case ReleaseRoute():
-                self._route = replace(self._route, canary_weight=0.0, mark=None)
+                self._route = replace(self._route, canary_weight=0.0, mark=None, mirror=0.0)
             case None:
                 pass
 
@@ -196,7 +200,7 @@ class _Run:
         story.points.append(
             Point(
                 (self._now - started).total_seconds(),
-                self._in_force[0],
+                self._in_force[0][0],
                 *self._stream.latest[Role.CANARY],
                 *self._stream.latest[Role.STABLE],
             )

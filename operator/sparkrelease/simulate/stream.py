@@ -72,16 +72,16 @@ class Stream:
         """Whether the metrics server is away at an instant."""
         return self.scenario.blind and self.bad_from <= at < self.bad_until
 
-    def advance(self, until: float, weight: float) -> None:
-        """Draws the requests from now until then at this canary weight (percent), and scrapes."""
+    def advance(self, until: float, weight: float, mirror: float = 0.0) -> None:
+        """Draws the requests from now until then at this canary weight and mirror (percent), and scrapes."""
         seconds = until - self.now
         if self.now // MINUTE != self._minute:
             self._minute = self.now // MINUTE
             self._levels = {role: self._draw_levels() for role in Role}
         harm = not self.scenario.blind and self.bad_from <= self.now + 1e-6 < self.bad_until
-        for role, share in ((Role.CANARY, weight / 100), (Role.STABLE, 1 - weight / 100)):
+        for role, share in ((Role.CANARY, (weight + mirror) / 100), (Role.STABLE, 1 - weight / 100)):
             hurt = harm and (role is Role.CANARY or self.scenario.shared)
-            self._draw(role, self._rps * share * seconds, hurt=hurt)
+            self._draw(role, self._rps * share * seconds, hurt=hurt, copies=mirror > 0)
         self.now = until
         if not self.away(until):
             for role in Role:
@@ -92,8 +92,8 @@ class Stream:
         noisy = scenario.latency_noise
         return self._chance.level(scenario.error_noise), 1.0 + noisy * self._chance.normal() if noisy else 1.0
 
-    def _draw(self, role: Role, mean: float, *, hurt: bool) -> None:
-        """Requests of one role, each metric's bad ones and buckets."""
+    def _draw(self, role: Role, mean: float, *, hurt: bool, copies: bool = False) -> None:
+        """Requests of one role, each metric's bad ones and buckets. Copies at canary are served to nobody."""
         count, (level, pace) = self._counted[role], self._levels[role]
         n = self._chance.poisson(mean)
         count.total += n
@@ -111,7 +111,7 @@ class Stream:
             seen = accumulate(boxes[:-1])
             count.up_to[latency.name] = tuple(a + b for a, b in zip(before, seen, strict=True))
         self.latest[role] = (failed, n)
-        if role is Role.CANARY and (self.now >= self.bad_from or not scenario.harmful):
+        if role is Role.CANARY and not copies and (self.now >= self.bad_from or not scenario.harmful):
             self.served = (self.served[0] + failed, self.served[1] + n)
 
     def _shares_of(self, latency: Latencies, factor: float) -> list[float]:

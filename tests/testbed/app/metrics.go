@@ -25,6 +25,13 @@ type metrics struct {
 	buckets []uint64
 	sum     float64
 	count   uint64
+	results results
+}
+
+// results are what the answers said, and of copies of other versions' requests whether the other one said the same.
+type results struct {
+	value           float64
+	same, different uint64
 }
 
 func newMetrics(version string) *metrics {
@@ -44,6 +51,19 @@ func (m *metrics) observe(code int, took time.Duration) {
 	m.count++
 }
 
+// result notes what one answer said; a copy's is compared with what the version that serves would have said.
+func (m *metrics) result(value, expected float64, isCopy bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.results.value += value
+	switch {
+	case isCopy && value == expected:
+		m.results.same++
+	case isCopy:
+		m.results.different++
+	}
+}
+
 func (m *metrics) expose(w http.ResponseWriter, _ *http.Request) {
 	var out strings.Builder
 	m.mu.Lock()
@@ -58,6 +78,10 @@ func (m *metrics) expose(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintf(&out, "http_request_duration_seconds_bucket{version=%q,le=\"+Inf\"} %d\n", m.version, m.count)
 	fmt.Fprintf(&out, "http_request_duration_seconds_sum{version=%q} %g\n", m.version, m.sum)
 	fmt.Fprintf(&out, "http_request_duration_seconds_count{version=%q} %d\n", m.version, m.count)
+	fmt.Fprintf(&out, "# TYPE quote_price summary\nquote_price_sum %g\nquote_price_count %d\n", m.results.value, m.count)
+	out.WriteString("# TYPE shadow_results_total counter\n")
+	fmt.Fprintf(&out, "shadow_results_total{outcome=\"same\"} %d\n", m.results.same)
+	fmt.Fprintf(&out, "shadow_results_total{outcome=\"different\"} %d\n", m.results.different)
 	m.mu.Unlock()
 	fmt.Fprintf(&out, "# TYPE http_open_streams gauge\nhttp_open_streams{version=%q} %d\n", m.version, m.streams.Load())
 	fmt.Fprintf(&out, "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %d\n", resident())

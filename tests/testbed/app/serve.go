@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -19,6 +20,7 @@ import (
 type backend struct {
 	version, pod string
 	errorPPM     atomic.Int64 // failed answers per million
+	driftPPM     atomic.Int64 // answers per million that say something else than stable's
 	latency      atomic.Int64 // added to each answer, nanoseconds
 	ready        atomic.Bool
 	metrics      *metrics
@@ -31,6 +33,7 @@ func serve(args []string) error {
 	version := flags.String("version", env("VERSION", "v0"), "version to answer")
 	pod := flags.String("pod", env("POD_NAME", ""), "pod name to answer")
 	failures := flags.String("error", env("ERROR", "0"), "share of answers that are 500, 0 to 1")
+	drift := flags.String("drift", env("DRIFT", "0"), "share of answers that say something else than stable's, 0 to 1")
 	latency := flags.String("latency", env("LATENCY", "0s"), "time added to each answer")
 	leaking := flags.String("leak", env("LEAK", "0"), "bytes of memory a second that are taken and never given back")
 	crashAfter := flags.String("crash-after", env("CRASH_AFTER", ""), "exit 1 after this time (default: never)")
@@ -39,7 +42,7 @@ func serve(args []string) error {
 	}
 	b := &backend{version: *version, pod: *pod, metrics: newMetrics(*version)}
 	b.ready.Store(true)
-	if err := b.change(url.Values{"error": {*failures}, "latency": {*latency}, "leak": {*leaking}}); err != nil {
+	if err := b.change(url.Values{"error": {*failures}, "drift": {*drift}, "latency": {*latency}, "leak": {*leaking}}); err != nil {
 		return err
 	}
 	go b.leak.serve()
@@ -83,7 +86,21 @@ func (b *backend) answer(w http.ResponseWriter, r *http.Request) {
 	b.identify(w.Header())
 	w.WriteHeader(code)
 	io.WriteString(w, b.version+"\n")
+	price := quote
+	if ppm := b.driftPPM.Load(); ppm > 0 && rand.Int64N(1_000_000) < ppm {
+		price = 1.1 * quote
+	}
+	b.metrics.result(price, quote, mirrored(r.Host))
 	b.metrics.observe(code, time.Since(begin))
+}
+
+// quote is what an answer says, unless it drifts.
+const quote = 100.0
+
+// mirrored tells a copy of a request by its host: Envoy appends -shadow to it.
+func mirrored(host string) bool {
+	name, _, _ := strings.Cut(host, ":")
+	return strings.HasSuffix(name, "-shadow")
 }
 
 // stream writes a line every 200 ms until the client leaves or `for` (default 1m) is over.
@@ -115,7 +132,7 @@ func (b *backend) identify(header http.Header) {
 	header.Set("X-Pod", b.pod)
 }
 
-// set changes the behaviour at once: /-/set?error=0.05&latency=250ms&leak=1048576&ready=false, or ?crash=1.
+// set changes the behaviour at once: /-/set?error=0.05&drift=0.1&latency=250ms&leak=1048576&ready=false, or ?crash=1.
 func (b *backend) set(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	if query.Get("crash") != "" {
@@ -126,7 +143,7 @@ func (b *backend) set(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	json.NewEncoder(w).Encode(map[string]any{
-		"error": float64(b.errorPPM.Load()) / 1e6, "latency": time.Duration(b.latency.Load()).String(),
+		"error": float64(b.errorPPM.Load()) / 1e6, "drift": float64(b.driftPPM.Load()) / 1e6, "latency": time.Duration(b.latency.Load()).String(),
 		"leak": b.leak.rate.Load(), "ready": b.ready.Load(), "unix_ns": time.Now().UnixNano(),
 	})
 }
@@ -138,6 +155,13 @@ func (b *backend) change(wish url.Values) error {
 			return err
 		}
 		b.errorPPM.Store(int64(share*1e6 + 0.5))
+	}
+	if text := wish.Get("drift"); text != "" {
+		share, err := share(text)
+		if err != nil {
+			return err
+		}
+		b.driftPPM.Store(int64(share*1e6 + 0.5))
 	}
 	if text := wish.Get("latency"); text != "" {
 		latency, err := time.ParseDuration(text)
@@ -166,7 +190,7 @@ func (b *backend) change(wish url.Values) error {
 func share(text string) (float64, error) {
 	value, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(value >= 0 && value <= 1) {
-		return 0, errors.New("error: a number from 0 to 1, not " + strconv.Quote(text))
+		return 0, errors.New("error, drift: a number from 0 to 1, not " + strconv.Quote(text))
 	}
 	return value, nil
 }

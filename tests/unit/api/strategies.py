@@ -56,12 +56,13 @@ def stages(draw: st.DrawFn, *, least: int = 1) -> list[dict[str, Any]]:
             "name": name,
             "weight": weight,
             "duration": draw(spans(720)),
-            **draw(some(onInconclusive=_ends, approval=signatures)),
+            **draw(some(onInconclusive=_ends, approval=signatures, **({"mirror": mirrors} if weight == 0 else {}))),
         }
         for (name, _), weight in zip(drawn, rising, strict=True)
     ]
 
 
+mirrors = st.integers(1, 100_000).map(lambda thousandths: thousandths / 1000)
 signatures = some(required=st.integers(1, 10), groups=st.lists(st.text("abcxyz:/", min_size=1, max_size=9), max_size=8))
 _ends = st.sampled_from(["hold", "rollback", "proceed"])
 _factors = st.floats(0.001, 1e6)

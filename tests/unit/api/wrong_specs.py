@@ -8,6 +8,7 @@ from __future__ import annotations
 from unit.api.wrong import ABSENT, GOOD, Wrong, matching, owned, stage
 from unit.api.wrong_approvals import APPROVALS
 from unit.api.wrong_flags import FEATURE_FLAGS
+from unit.api.wrong_mirrors import MIRRORS
 from unit.api.wrong_preflight import PREFLIGHT
 from unit.api.wrong_triggers import ACTIONS, COMPARISONS, KINDS, TRIGGERS
 from unit.api.wrong_watches import WATCHES
@@ -339,6 +340,7 @@ REST = [
 WRONG = [
     *APPROVALS,
     *STAGES,
+    *MIRRORS,
     *TRAFFIC,
     *FEATURE_FLAGS,
     *METRICS,

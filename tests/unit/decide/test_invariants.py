@@ -88,6 +88,7 @@ events = st.one_of(
     st.tuples(st.just("say"), st.sampled_from(list(Verb))),
     st.tuples(st.just("paused"), st.booleans()),
     st.tuples(st.just("edit"), st.sampled_from([0.0, 1.0, 50.0, 100.0])),
+    st.tuples(st.just("edit mirror"), st.sampled_from([0.0, 10.0, 100.0, None])),
     st.tuples(st.just("verification"), st.sampled_from(list(Verification))),
     st.tuples(st.just("evidence"), st.booleans()),
     st.tuples(st.just("writable"), st.booleans()),
@@ -140,6 +141,11 @@ def happen(world: World, what: str, value: object) -> None:
         case "edit", float(weight):
             if world.route.exists:
                 world.edit_route(weight)
+        case "edit mirror", float() | None as mirror:
+            if world.route.exists:
+                world.route = replace(
+                    world.route, mirror=mirror, manager="argocd", generation=world.route.generation + 1
+                )
         case "verification", Verification() as verification:
             world.route = replace(world.route, verification=verification)
         case "evidence", bool(works):
@@ -165,8 +171,8 @@ WEIGHTED = {
 }
 """Entries that say which weight is aimed at; a step back says from which stage, too."""
 
-FIRST = 1.0
-"""Weight of the first stage, which may be entered again after a rest without traffic."""
+FIRST = {0.0, 1.0}
+"""Weights of first stages, which may be entered again after a rest without traffic."""
 
 
 def mixed() -> World:
@@ -196,7 +202,22 @@ def mixed() -> World:
     return world
 
 
-worlds = st.sampled_from([lambda: World(spec=spec()), mixed, mixed])
+def shadow() -> World:
+    """The same with two stages that mirror before the first weight."""
+    world = mixed()
+    mirrors = [{"name": f"mirror-{mirror}", "weight": 0, "mirror": mirror, "duration": "20s"} for mirror in (10, 100)]
+    changed = spec(
+        stages=[
+            *mirrors,
+            {"name": "one", "weight": 1, "duration": "20s"},
+            {"name": "all", "weight": 100, "duration": "20s"},
+        ]
+    )
+    world.spec = world.spec.model_copy(update={"stages": changed.stages})
+    return world
+
+
+worlds = st.sampled_from([lambda: World(spec=spec()), mixed, mixed, shadow, shadow])
 
 
 class Watcher:
@@ -206,6 +227,8 @@ class Watcher:
         self.world = world
         self.earned = 0.0
         """Highest weight that recorded evidence of this run allows."""
+        self.copied = 0.0
+        """Mirror that it allows."""
 
     def round(self) -> None:
         world = self.world
@@ -236,17 +259,20 @@ class Watcher:
         for entry in world.entries[entries:]:
             weight = entry.data.get("weight")
             if entry.kind is Reason.RUN_STARTED:
-                self.earned = 0.0
+                self.earned = self.copied = 0.0
             aimed = entry.kind in WEIGHTED or "fromStage" in entry.data
             if aimed and isinstance(weight, float):
-                self.earned = weight
+                mirror = entry.data.get("mirror", 0.0)
+                self.earned, self.copied = weight, mirror if isinstance(mirror, float) else 0.0
             if entry.kind is Reason.STAGE_ENTERED:
                 kinds = {e.kind for e in world.entries[entries:]}
-                rested = wanted == 0 and weight == FIRST
+                rested = wanted == 0 and weight in FIRST
                 assert rested or kinds & {Reason.RUN_STARTED, Reason.GATE_PASSED, Reason.GATE_SKIPPED}
         if not isinstance(plan.route, SetWeight) or not carried:
             return
         assert plan.route.canary <= self.earned + 1e-9, "a weight nobody recorded a reason for"
+        assert plan.route.mirror in {0.0, self.copied}, "a mirror nobody recorded a reason for"
+        assert not (plan.route.mirror and plan.route.canary), "users and copies at once"
         run = plan.status.run
         if run is not None and run.end is None and run.promoted_at is None and plan.status.stage is not None:
             assert plan.route.canary in {0.0, self.earned}
@@ -256,7 +282,7 @@ class Watcher:
             assert plan.route.canary <= wanted + 1e-9, "paused: only the frozen weight is set again"
         refused = {r.version for r in plan.status.refused}
         if run is not None and run.version in refused and run.end is Outcome.ROLLED_BACK:
-            assert plan.route.canary == 0
+            assert (plan.route.canary, plan.route.mirror) == (0, 0)
 
 
 @settings(max_examples=60, deadline=None)
@@ -331,4 +357,4 @@ def test_when_faults_stop_a_bad_canary_always_ends_without_traffic(
     world.canary = Side(exists=True, ready=2, fingerprints=frozenset({"fp3"}))
     world.run_for(60)
     if world.status.run is not None and world.route.mark is not None:
-        assert world.route.canary_weight == 0
+        assert (world.route.canary_weight, world.route.mirror) == (0, 0)

@@ -252,12 +252,13 @@ class World:
         if not self.route_writable or not self.route.exists:
             return
         match plan.route:
-            case SetWeight(canary, mark):
+            case SetWeight(canary, mark, mirror):
                 self.route = replace(
                     self.route,
                     exists=True,
                     canary_weight=canary,
                     mark=mark,
+                    mirror=mirror,
                     manager="",
                     generation=self.route.generation + 1,
                     written_at=self.now,
@@ -266,7 +267,7 @@ class World:
             case ReleaseRoute(remove=True):
                 self.route = Route()
             case ReleaseRoute():
-                self.route = replace(self.route, canary_weight=0.0, mark=None, manager="")
+                self.route = replace(self.route, canary_weight=0.0, mark=None, mirror=0.0, manager="")
             case None:
                 pass
 

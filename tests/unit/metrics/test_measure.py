@@ -45,6 +45,15 @@ async def test_every_metric_of_a_release_is_read_at_one_instant() -> None:
     assert asked.readings(key()) is facts, "nothing is built twice from the same answers"
 
 
+async def test_what_a_shadow_alone_is_judged_by_is_read_at_every_tick_and_what_the_watch_is_judged_by_is_not() -> None:
+    asked = measuring(FakeSource())
+    at = {"errors": "gates", "p95": "watch", "lag": "mirror"}
+    thresholds = [one.model_dump(by_alias=True, exclude_none=True) | {"at": at[one.name]} for one in spec().thresholds]
+    asked.follow(key(), spec(thresholds=thresholds, triggers=[]))
+    await asked.tick(T0)
+    assert set(asked.readings(key())) == {"http", "lag"}
+
+
 async def test_the_query_shown_is_the_release_s_own() -> None:
     source = FakeSource()
     asked = measuring(source)

@@ -98,6 +98,8 @@ def _data(notice: Notice, cluster: str) -> dict[str, object]:
         ],
         "canaryWeightBefore": notice.weight_before,
         "canaryWeight": notice.weight,
+        "mirrorBefore": notice.mirror_before,
+        "mirror": notice.mirror or None,
         "rollbackSeconds": notice.seconds,
         "evidence": _evidence(notice.evidence),
         "command": notice.command,

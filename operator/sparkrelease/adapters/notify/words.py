@@ -45,14 +45,23 @@ def headline(notice: Notice, cluster: str) -> str:
     return " ".join(part for part in parts if part) + where
 
 
+def _traffic(notice: Notice) -> Iterator[tuple[str, str]]:
+    """What canary gets, and before a rollback got: copies of requests, or requests."""
+    if notice.mirror_before:
+        yield "Mirrored to canary", f"{notice.mirror_before:.6g} % → {notice.mirror:.6g} %"
+    elif notice.mirror:
+        yield "Mirrored to canary", f"{notice.mirror:.6g} %"
+    elif notice.weight_before is not None:
+        yield "Canary weight", f"{notice.weight_before:.6g} % → {notice.weight:.6g} %"
+    elif notice.run:
+        yield "Canary weight", f"{notice.weight:.6g} %"
+
+
 def facts(notice: Notice) -> Iterator[tuple[str, str]]:
     """Titles and texts, the most telling first."""
     for rule in notice.rules:
         yield "Rule", _rule(rule)
-    if notice.weight_before is not None:
-        yield "Canary weight", f"{notice.weight_before:.6g} % → {notice.weight:.6g} %"
-    elif notice.run:
-        yield "Canary weight", f"{notice.weight:.6g} %"
+    yield from _traffic(notice)
     if notice.seconds is not None:
         yield "Back on stable after", f"{notice.seconds:g} s"
     if notice.stage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sparkrelease.decide.facts import Finding, Route
 from sparkrelease.decide.plan import ReleaseRoute, SetWeight
@@ -25,11 +25,17 @@ class ProvidersByKind:
         """What every one of them can do."""
         each = [provider.capabilities() for provider in (self._first, *self._others.values())]
         weights = next((one.weights for one in each if one.weights is not None), None)
-        return Capabilities(max(one.granularity for one in each), Acceptance.NONE, all(c.owned for c in each), weights)
+        return Capabilities(
+            max(one.granularity for one in each),
+            Acceptance.NONE,
+            owned=all(one.owned for one in each),
+            weights=weights,
+            mirror=all(one.mirror for one in each),
+        )
 
-    async def preflight(self, target: Target) -> tuple[Finding, ...]:
+    async def preflight(self, target: Target, mirrors: Sequence[float] = ()) -> tuple[Finding, ...]:
         """See TrafficProvider."""
-        return await self._of(target).preflight(target)
+        return await self._of(target).preflight(target, mirrors)
 
     def observe(self, target: Target) -> Route:
         """See TrafficProvider."""

@@ -146,13 +146,17 @@ class _Driver:
 
     def _obey(self, plan: Plan) -> None:
         match plan.route:
-            case SetWeight(canary, mark):
-                generation = self._route.generation + 1
+            case SetWeight(canary, mark, mirror):
                 self._route = dataclasses.replace(
-                    self._route, canary_weight=canary, mark=mark, generation=generation, written_at=self._now
+                    self._route,
+                    canary_weight=canary,
+                    mark=mark,
+                    mirror=mirror,
+                    generation=self._route.generation + 1,
+                    written_at=self._now,
                 )
             case ReleaseRoute():
-                self._route = dataclasses.replace(self._route, canary_weight=0.0, mark=None)
+                self._route = dataclasses.replace(self._route, canary_weight=0.0, mark=None, mirror=0.0)
             case None:
                 pass
 

@@ -91,6 +91,7 @@ def _release(followed: _Followed, now: datetime) -> dict[str, object]:
         "why": health.why,
         "stage": f"{status.stage.name} ({status.stage_text})" if status.stage is not None else "",
         "weight": weight.desired if weight.observed is None else weight.observed,
+        "mirror": weight.mirror or 0.0,
         "verified": weight.verified,
         "rules": [_rule(followed, verdict) for verdict in status.verdicts],
     }

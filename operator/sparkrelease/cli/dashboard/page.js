@@ -19,6 +19,10 @@ function draw(tag, attributes) {
   return node;
 }
 
+function traffic(release) {
+  return release.mirror ? `${release.mirror} % mirrored` : `${release.weight} %`;
+}
+
 function weightBar(weight) {
   const bar = draw("svg", {class: "bar", viewBox: "0 0 100 8", preserveAspectRatio: "none", role: "img",
     "aria-label": `canary weight ${weight} percent`});
@@ -72,7 +76,7 @@ function card(release) {
   const stage = release.stage ? `, stage ${release.stage}` : "";
   const checked = release.verified ? ", verified" : "";
   article.append(top, make("p", "quiet", release.why), weightBar(release.weight),
-    make("p", "quiet", `${release.phase}${stage}, canary ${release.weight} %${checked}`));
+    make("p", "quiet", `${release.phase}${stage}, canary ${traffic(release)}${checked}`));
   const rules = make("ul", "rules");
   rules.append(...release.rules.map(ruleLine));
   article.append(rules);

@@ -12,7 +12,7 @@ from sparkrelease.api.command import Command
 from sparkrelease.api.spec import Traffic
 from sparkrelease.api.status import CommandStatus, Rollback, SparkReleaseStatus
 from sparkrelease.cli.look import ReleaseView
-from sparkrelease.cli.render.words import Tone, ago, percent, say
+from sparkrelease.cli.render.words import Tone, ago, given, percent, say
 
 
 def render_sent(command: Command, release: str) -> RenderableType:
@@ -31,7 +31,9 @@ def render_taken(result: CommandStatus) -> RenderableType:
 def render_back(record: Rollback) -> RenderableType:
     """Traffic is back on stable."""
     took = f", {record.seconds:g} s after the decision" if record.seconds is not None else ""
-    return say(f"✔ all traffic is back on stable{took} (canary had {percent(record.from_weight)})", Tone.GOOD)
+    return say(
+        f"✔ all traffic is back on stable{took} (canary had {given(record.from_weight, record.from_mirror)})", Tone.GOOD
+    )
 
 
 def route_of(traffic: Traffic, release: str) -> str:
@@ -65,7 +67,7 @@ def _steps(view: ReleaseView, status: SparkReleaseStatus, now: datetime) -> list
     run = status.run
     seen = status.weight.desired if status.weight.observed is None else status.weight.observed
     lines = [
-        ("canary", say(f"{percent(seen)} → 0 %", Tone.STRONG)),
+        ("canary", say(f"{given(seen, status.weight.mirror)} → 0 %", Tone.STRONG)),
         ("stable", say(f"{percent(round(100 - seen, 3))} → 100 %")),
     ]
     if view.spec is not None:

@@ -11,9 +11,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from sparkrelease.api.status import Outcome, Run, SparkReleaseStatus, StageStatus
-from sparkrelease.cli.render.words import Tone, percent, say, span
+from sparkrelease.cli.render.words import Tone, given, say, span
 from sparkrelease.decide.resolve import ResolvedSpec
-from sparkrelease.decide.stages import effective_weight
+from sparkrelease.decide.stages import effective_weight, level
 from sparkrelease.decide.watching import STAGE as WATCH
 
 BAR = 16
@@ -31,6 +31,7 @@ class Rung:
     tone: Tone
     done: float
     time: str
+    mirror: float = 0.0
 
 
 def rungs(spec: ResolvedSpec, status: SparkReleaseStatus, now: datetime) -> tuple[Rung, ...]:
@@ -65,16 +66,17 @@ def _stages(spec: ResolvedSpec, status: SparkReleaseStatus, now: datetime) -> It
     names = [stage.name for stage in spec.stages]
     passed = names.index(stopped) if stopped in names else _passed(run, under_way, len(names))
     for number, stage in enumerate(spec.stages, start=1):
-        weight = effective_weight(spec, stage)
+        weight, mirror = level(spec, stage)
         if under_way is not None and number == under_way.index:
-            # After a step back below the first stage it is 0.
-            yield _under_way(stage.name, min(weight, status.weight.desired), stage.duration, under_way, now)
+            # After a step back below the first stage there is neither weight nor mirror.
+            rung = _under_way(stage.name, min(weight, status.weight.desired), stage.duration, under_way, now)
+            yield replace(rung, mirror=status.weight.mirror or 0.0)
         elif stage.name == stopped:
-            yield Rung(stage.name, weight, Tone.BAD, 0.0, "rolled back here")
+            yield Rung(stage.name, weight, Tone.BAD, 0.0, "rolled back here", mirror)
         elif number <= passed:
-            yield Rung(stage.name, weight, Tone.GOOD, 1.0, span(stage.duration))
+            yield Rung(stage.name, weight, Tone.GOOD, 1.0, span(stage.duration), mirror)
         else:
-            yield Rung(stage.name, weight, Tone.QUIET, 0.0, span(stage.duration))
+            yield Rung(stage.name, weight, Tone.QUIET, 0.0, span(stage.duration), mirror)
 
 
 def _passed(run: Run | None, under_way: StageStatus | None, stages: int) -> int:
@@ -121,7 +123,7 @@ def render_ladder(lines: tuple[Rung, ...]) -> RenderableType:
         table.add_row(
             say(_MARKS[line.tone], line.tone),
             say(line.name, Tone.STRONG if current else line.tone if line.tone is Tone.QUIET else Tone.PLAIN),
-            say(percent(line.weight), weight),
+            say(given(line.weight, line.mirror), weight),
             _bar(line),
             say(line.time, line.tone if current else Tone.QUIET),
         )

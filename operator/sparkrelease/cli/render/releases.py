@@ -10,7 +10,7 @@ from rich.table import Table
 
 from sparkrelease.api.objects import ParsedRelease
 from sparkrelease.api.spec import SparkReleaseSpec
-from sparkrelease.cli.render.words import PHASES, VERDICTS, Tone, percent, say, span
+from sparkrelease.cli.render.words import PHASES, VERDICTS, Tone, given, say, span
 
 _COLUMNS = ("NAME", "VERSION", "PHASE", "STAGE", "WEIGHT", "VERDICT", "NEXT", "AGE")
 
@@ -32,7 +32,7 @@ def render_releases(releases: Sequence[ParsedRelease], now: datetime, *, everywh
             say(version),
             say(status.phase.value, PHASES[status.phase]),
             say(status.stage_text),
-            say(percent(status.weight.desired)),
+            say(given(status.weight.desired, status.weight.mirror)),
             say(f"{mark} {status.verdict.value}" if status.verdict else "", tone),
             say(f"{coming.what}{when}" if coming is not None else ""),
             say(span(now - release.created_at) if release.created_at else ""),

@@ -32,6 +32,7 @@ from sparkrelease.cli.render.words import (
     clean,
     clock,
     count,
+    given,
     percent,
     say,
     short_digest,
@@ -108,7 +109,7 @@ def _sections(view: ReleaseView, status: SparkReleaseStatus, now: datetime) -> I
         yield "Stages", Group(render_ladder(rungs(view.spec, status, now)), *note)
     elif note:
         yield "Stages", Group(*note)
-    yield "Traffic", _traffic(status.weight)
+    yield "Traffic", _mirrored(status.weight) if status.weight.mirror else _traffic(status.weight)
     if status.verdicts:
         under_way = status.run is not None and status.run.end is None
         yield "Rules", _rules(status.verdicts, view.spec if under_way else None, now)
@@ -146,6 +147,14 @@ def _traffic(weight: WeightStatus) -> RenderableType:
             said,
         )
     return table
+
+
+def _mirrored(weight: WeightStatus) -> RenderableType:
+    """A mirror, wanted and measured: users get stable's answers, and canary copies."""
+    text = say(f"mirrored to canary: {percent(weight.mirror)} of the requests, which stable answers", Tone.STRONG)
+    if weight.measured_share is not None:
+        text.append_text(say(f"  measured {percent(_rounded(weight.measured_share))}", Tone.PLAIN))
+    return Group(text, _verified(weight)) if not weight.verified else Text.assemble(text, "  ", _verified(weight))
 
 
 def _of_side(canary_share: float | None, *, canary: bool) -> float | None:
@@ -246,7 +255,7 @@ def _rollback(record: Rollback, now: datetime, *, gone_back: bool) -> Text:
         took = say("" if gone_back else f"under way for {span(now - record.decided_at)}", Tone.BAD)
     where = f" at stage {record.stage}" if record.stage else ""
     return Text.assemble(
-        say(f"{percent(record.from_weight)} → 0 % "),
+        say(f"{given(record.from_weight, record.from_mirror)} → 0 % "),
         took,
         say(f"{where}, {ago(record.decided_at, now)} ({record.run}), by {record.trigger}: "),
         say(record.message.removeprefix(f"{record.trigger}: ")),

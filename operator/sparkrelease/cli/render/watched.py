@@ -13,7 +13,7 @@ from sparkrelease.api.status import RuleVerdict, Verdict
 from sparkrelease.cli.health import Health
 from sparkrelease.cli.look import ReleaseView
 from sparkrelease.cli.render.status import render_status
-from sparkrelease.cli.render.words import VERDICTS, Tone, clean, clock, percent, say
+from sparkrelease.cli.render.words import VERDICTS, Tone, clean, clock, given, say
 from sparkrelease.cli.samples import Happening, Sample, Samples, number_in
 from sparkrelease.decide.limitwords import limit_of
 
@@ -45,7 +45,8 @@ def plain_lines(view: ReleaseView, health: Health, now: datetime) -> Iterator[st
     status, at = view.release.status, clock(now)
     stage = f" stage {status.stage.name} ({status.stage_text})" if status.stage is not None else ""
     version = f" {status.run.version}" if status.run is not None else ""
-    weight = percent(status.weight.observed if status.weight.observed is not None else status.weight.desired)
+    seen = status.weight.observed if status.weight.observed is not None else status.weight.desired
+    weight = given(seen, status.weight.mirror)
     yield clean(f"{at} {view.title}{version} {status.phase.value}{stage} canary {weight} {health.word}: {health.why}")
     for verdict in status.verdicts:
         limit = _limit(view, verdict)

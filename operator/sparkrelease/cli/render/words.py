@@ -65,6 +65,11 @@ def percent(weight: float | None) -> str:
     return "-" if weight is None else f"{weight:.6g} %"
 
 
+def given(weight: float | None, mirror: float | None) -> str:
+    """What canary gets: `25 %`, or `100 % mirrored`."""
+    return f"{percent(mirror)} mirrored" if mirror else percent(weight)
+
+
 def span(length: timedelta) -> str:
     """A span for a person: its two largest units, tenths of a second below ten. Never negative."""
     seconds = max(length.total_seconds(), 0.0)

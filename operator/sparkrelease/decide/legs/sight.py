@@ -42,7 +42,7 @@ class Sight:
         looked = d.readings[role is Role.STABLE]
         known = looked.get(name)
         if known is None:
-            known = looked[name] = sound(reading_or_missing(d.facts, name, role, d.on_route, d.now))
+            known = looked[name] = sound(reading_or_missing(d.facts, name, role, d.canary_share, d.now))
         return known
 
     @property

@@ -84,7 +84,8 @@ def _gitops(target: Target, seen: FlagObject) -> list[Finding]:
     key = flag_of(target).key
     managers = {str(entry.get("manager")) for entry in seen.fields}
     marks = {**seen.labels, **(seen.annotations or {})}
-    problem = missing_ignore_rule(label_of(target), KIND, managers, marks, jq=f'.data["{key}"]', pointer=f"/data/{key}")
+    part, pointer = f'.data["{key}"]', f"/data/{key}"
+    problem = missing_ignore_rule(label_of(target), KIND, managers, marks, jq=[part], pointer=pointer)
     return [Finding("gitops", False, problem)] if problem is not None else []
 
 

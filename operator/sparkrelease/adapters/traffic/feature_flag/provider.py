@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -112,8 +112,11 @@ class FeatureFlagProvider:
         problem, seen = _problem(target, reply, "read"), self.observe(target)
         return Route(exists=seen.exists, message=problem.message, problem=problem, write_problem=seen.write_problem)
 
-    async def preflight(self, target: Target) -> tuple[Finding, ...]:
-        """What would keep a value from being reached."""
+    async def preflight(self, target: Target, mirrors: Sequence[float] = ()) -> tuple[Finding, ...]:
+        """What would keep a value from being reached; a flag sends no copies of requests to anybody."""
+        if mirrors:
+            text = "a feature flag mirrors no requests; remove mirror from the stages, or use traffic.gatewayAPI"
+            return (Finding("mirror", True, Problem(Reason.MIRROR_UNSUPPORTED, text)),)
         reply = await self._get(_place(target), self._door)
         if _unread(reply):
             return (Finding("flag", True, _problem(target, reply, "read")),)

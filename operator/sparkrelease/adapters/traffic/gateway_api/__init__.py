@@ -1,6 +1,7 @@
 """Traffic by Gateway API routes (HTTPRoute, GRPCRoute): `provider.GatewayAPIProvider`.
 
-Pure parts: weights, rules, marks, patch, owned, status, conflicts, gitops, writes, observe. I/O: door. State: cache.
+Pure parts: weights, mirrors, rules, marks, patch, owned, status, conflicts, gitops, mirroring, writes, observe.
+I/O: door. State: cache.
 """
 
 from sparkrelease.adapters.traffic.gateway_api.provider import GatewayAPIProvider

@@ -10,6 +10,7 @@ from sparkrelease.adapters.traffic.gateway_api.document import (
     Object,
     RouteKey,
     RouteObject,
+    features_of,
     mapping,
     ports_of,
     read_route,
@@ -41,6 +42,7 @@ class RouteCache:
         self._gone: OrderedDict[RouteKey, int] = OrderedDict()
         self._class_of_gateway: dict[tuple[str, str], str] = {}
         self._controller_of_class: dict[str, str] = {}
+        self._features_of_class: dict[str, frozenset[str]] = {}
         self._ports: dict[tuple[str, str], tuple[int, ...]] = {}
         self.gateway_changes = 0
         """Grows with every change of who controls a Gateway."""
@@ -63,6 +65,7 @@ class RouteCache:
         elif kind == "GatewayClass":
             name = text(mapping(body.get("metadata")).get("name"))
             self._learn(self._controller_of_class, name, text(mapping(body.get("spec")).get("controllerName")), deleted)
+            self._see_features(name, frozenset() if deleted else features_of(body))
 
     def answered(self, route: RouteObject) -> None:
         """Takes what the API server answered to a read or a write, unless something newer is known."""
@@ -108,6 +111,18 @@ class RouteCache:
             return None
         gateway_class = self._class_of_gateway.get((parent.namespace, parent.name))
         return self._controller_of_class.get(gateway_class) if gateway_class is not None else None
+
+    def features_of(self, parent: ParentKey) -> frozenset[str] | None:
+        """What a Gateway's class says it supports; None where it does not say, or is not known."""
+        if parent.group != GROUP or parent.kind != "Gateway":
+            return None
+        return self._features_of_class.get(self._class_of_gateway.get((parent.namespace, parent.name), ""))
+
+    def _see_features(self, name: str, features: frozenset[str]) -> None:
+        if features:
+            self._features_of_class[name] = features
+        else:
+            self._features_of_class.pop(name, None)
 
     def _put(self, route: RouteObject) -> None:
         known = self._routes.get(route.key)

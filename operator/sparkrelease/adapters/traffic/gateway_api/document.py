@@ -123,6 +123,12 @@ def ports_of(service: Object) -> tuple[int, ...]:
     return tuple(number(port.get("port")) for port in objects(mapping(service.get("spec")).get("ports")))
 
 
+def features_of(gateway_class: Object) -> frozenset[str]:
+    """Names of the features a GatewayClass says it supports (objects with a name; before v1.3 plain names)."""
+    said = mapping(gateway_class.get("status")).get("supportedFeatures")
+    return frozenset((*strings(said), *(text(one.get("name")) for one in objects(said)))) - {""}
+
+
 def rules_manager(fields: Sequence[Object]) -> str:
     """Field manager that wrote the present rules, empty when this operator did.
 

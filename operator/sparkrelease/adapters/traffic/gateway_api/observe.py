@@ -8,7 +8,7 @@ from datetime import datetime
 from sparkrelease.adapters.traffic.gateway_api.document import RouteObject
 from sparkrelease.adapters.traffic.gateway_api.marks import mark_of
 from sparkrelease.adapters.traffic.gateway_api.owned import has_shape, is_ours, owned_spec
-from sparkrelease.adapters.traffic.gateway_api.rules import canary_percent, record
+from sparkrelease.adapters.traffic.gateway_api.rules import canary_percent, mirrored_percent, record
 from sparkrelease.adapters.traffic.gateway_api.status import ControllerOf, acceptance
 from sparkrelease.adapters.traffic.gateway_api.weights import pair_of
 from sparkrelease.adapters.traffic.gateway_api.writes import key_of, owned_of, rules_of
@@ -52,6 +52,7 @@ def facts_of(target: Target, route: RouteObject | None, controller_of: Controlle
         written_at=note.at if (note.uid, note.generation) == (route.uid, route.generation) else None,
         write_problem=note.problem,
         original=None if invalid or target.owned or isinstance(rules, Problem) else record(rules),
+        mirror=0.0 if isinstance(rules, Problem) or not ours else mirrored_percent(rules),
     )
 
 
@@ -59,4 +60,4 @@ def _as_described(target: Target, route: RouteObject) -> bool:
     owned = owned_of(target)
     if owned is None or not is_ours(route, target.release):
         return False
-    return has_shape(route, owned_spec(owned, target.traffic, pair_of(0)))
+    return has_shape(route, owned_spec(owned, target.traffic, pair_of(0)), target.traffic.canary.service)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sparkrelease.adapters.traffic.gateway_api.document import Object, RouteKey, RouteObject, objects
+from sparkrelease.adapters.traffic.gateway_api.mirrors import mirror_filter, without_mirror
 from sparkrelease.adapters.traffic.gateway_api.vocabulary import (
     FIELD_MANAGER,
     FLUX_OFF,
@@ -24,13 +25,14 @@ _MATCH = ("path", "headers", "queryParams", "method")
 _BACKEND = ("group", "kind", "namespace", "name", "port", "filters")
 
 
-def owned_spec(owned: OwnedRoute, traffic: Traffic, pair: Pair) -> dict[str, object]:
+def owned_spec(owned: OwnedRoute, traffic: Traffic, pair: Pair, mirror: float = 0.0) -> dict[str, object]:
     """The spec with every default written out: the API server adds nothing, and a comparison finds no difference."""
     spec: dict[str, object] = {"parentRefs": [_parent(ref) for ref in owned.parent_refs]}
     if owned.hostnames:
         spec["hostnames"] = list(owned.hostnames)
     backends = [_backend(traffic.stable, pair.stable), _backend(traffic.canary, pair.canary)]
-    spec["rules"] = [_rule(owned.kind, rule, backends) for rule in owned.rules]
+    filters = [mirror_filter(traffic.canary, mirror)] if mirror else []
+    spec["rules"] = [_rule(owned.kind, rule, backends, filters) for rule in owned.rules]
     return spec
 
 
@@ -59,9 +61,13 @@ def is_ours(route: RouteObject, release: str) -> bool:
     return route.label(RELEASE) == label_value(release)
 
 
-def has_shape(route: RouteObject, spec: Object) -> bool:
-    """Whether the route says what the spec says, weights aside. Fields a newer API adds by default do not count."""
-    return shape(route.spec) == shape(spec)
+def has_shape(route: RouteObject, spec: Object, canary: str) -> bool:
+    """Whether the route says what the spec says, weights and copies for canary (the name of its Service) aside.
+
+    Fields a newer API adds by default do not count.
+    """
+    plain = {**route.spec, "rules": [without_mirror(route.key.namespace, rule, canary) for rule in route.rules]}
+    return shape(plain) == shape(spec)
 
 
 def shape(spec: Object) -> object:
@@ -106,12 +112,16 @@ def _backend(ref: ServiceRef, weight: int) -> dict[str, object]:
     return {"group": "", "kind": "Service", "name": ref.service, "port": ref.port, "weight": weight}
 
 
-def _rule(kind: str, rule: OwnedRule, backends: list[dict[str, object]]) -> dict[str, object]:
+def _rule(
+    kind: str, rule: OwnedRule, backends: list[dict[str, object]], filters: list[dict[str, object]]
+) -> dict[str, object]:
     made: dict[str, object] = {"name": rule.name} if rule.name is not None else {}
     if kind == "HTTPRoute":
         made["matches"] = [_http_match(match) for match in rule.matches or (RouteMatch(),)]
     elif rule.matches:
         made["matches"] = [_grpc_match(match) for match in rule.matches]
+    if filters:
+        made["filters"] = filters
     made["backendRefs"] = [dict(backend) for backend in backends]
     return made
 

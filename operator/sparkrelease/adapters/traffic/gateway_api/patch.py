@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sparkrelease.adapters.traffic.gateway_api.document import RouteObject, objects
 from sparkrelease.adapters.traffic.gateway_api.rules import ManagedRule
@@ -12,15 +13,30 @@ from sparkrelease.adapters.traffic.gateway_api.weights import Pair
 Op = Mapping[str, object]
 
 
-def weight_patch(
-    base: RouteObject, rules: Sequence[ManagedRule], wanted: Sequence[Pair], marks: Mapping[str, str]
-) -> tuple[Op, ...]:
-    """Sets the two weights of every managed rule and our annotations in one write; empty when all is so already.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a managed rule should say: its weights, and the filter that mirrors to canary, if any.
 
-    Tested: identity, generation, epoch, and names and old weights in each rule. Not tested: resourceVersion, which
-    every status write of the gateway moves on.
+    `empty` keeps a list of filters that nothing is left in.
     """
-    weights = [op for rule, pair in zip(rules, wanted, strict=True) for op in _weight_ops(rule, pair)]
+
+    pair: Pair
+    mirror: Mapping[str, object] | None = None
+    percent: float = 0.0
+    empty: bool = False
+
+
+def weight_patch(
+    base: RouteObject, rules: Sequence[ManagedRule], wanted: Sequence[Wanted], marks: Mapping[str, str]
+) -> tuple[Op, ...]:
+    """Sets weights and mirror of every managed rule and our annotations in one write; empty when all is so already.
+
+    Tested: identity, generation, epoch, and names, old weights and old filters in each rule. Not tested:
+    resourceVersion, which every status write of the gateway moves on.
+    """
+    each = list(zip(rules, wanted, strict=True))
+    weights = [op for rule, to in each for op in _weight_ops(rule, to.pair)]
+    weights += [op for rule, to in each for op in _mirror_ops(base, rule, to)]
     annotations = _map_ops(base.annotations, "annotations", marks, [name for name in MARKS if name not in marks])
     if not weights and not annotations:
         return ()
@@ -81,6 +97,21 @@ def _weight_ops(rule: ManagedRule, wanted: Pair) -> list[Op]:
         {"op": "add", "path": f"{at}/{rule.stable_at}/weight", "value": wanted.stable},
         {"op": "add", "path": f"{at}/{rule.canary_at}/weight", "value": wanted.canary},
     ]
+
+
+def _mirror_ops(base: RouteObject, rule: ManagedRule, wanted: Wanted) -> list[Op]:
+    """Puts our filter behind those that are there, or takes off every one that mirrors to canary."""
+    at = f"/spec/rules/{rule.index}/filters"
+    said = base.rules[rule.index].get("filters")
+    filters = objects(said)
+    kept = [one for place, one in enumerate(filters) if place not in rule.mirrors]
+    as_wanted = rule.mirrored == wanted.percent and len(rule.mirrors) == (wanted.mirror is not None)
+    if as_wanted and not (wanted.empty and said is None):
+        return []
+    new = [*kept, wanted.mirror] if wanted.mirror is not None else kept
+    if new or wanted.empty:
+        return [_test(at, said), {"op": "add", "path": at, "value": new}]
+    return [_test(at, said), {"op": "remove", "path": at}]
 
 
 def _map_ops(now: Mapping[str, str] | None, which: str, wanted: Mapping[str, str], gone: Sequence[str]) -> list[Op]:

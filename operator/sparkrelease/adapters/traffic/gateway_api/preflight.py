@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 
 from sparkrelease.adapters.traffic.gateway_api.cache import RouteCache
@@ -11,6 +11,7 @@ from sparkrelease.adapters.traffic.gateway_api.document import RouteKey, RouteOb
 from sparkrelease.adapters.traffic.gateway_api.door import RouteDoor, api_missing, unread, words
 from sparkrelease.adapters.traffic.gateway_api.gitops import missing_ignore_rule
 from sparkrelease.adapters.traffic.gateway_api.marks import epoch_of
+from sparkrelease.adapters.traffic.gateway_api.mirroring import mirror_findings, not_kept
 from sparkrelease.adapters.traffic.gateway_api.owned import is_ours, owned_spec
 from sparkrelease.adapters.traffic.gateway_api.status import acceptance
 from sparkrelease.adapters.traffic.gateway_api.vocabulary import RELEASE
@@ -34,19 +35,21 @@ class Preflight:
         self._cache = cache
         self._read = read
 
-    async def findings(self, target: Target) -> tuple[Finding, ...]:
+    async def findings(self, target: Target, mirrors: Sequence[float] = ()) -> tuple[Finding, ...]:
         """All findings; a route that is not there or cannot be read is the only one.
+
+        `mirrors` are the shares of requests (percent) that stages mirror.
 
         A route that watches have shown is not read again: the write with dryRun tests its identity, generation and
         weights, so one that changed meanwhile is refused. What is found wrong is looked at again in a fresh answer.
         """
         known = self._cache.get(key_of(target))
-        found = await self._look(target, known) if known is not None else None
+        found = await self._look(target, known, mirrors) if known is not None else None
         if found is None or any(finding.fatal for finding in found):
-            return await self._look_afresh(target)
+            return await self._look_afresh(target, mirrors)
         return found
 
-    async def _look_afresh(self, target: Target) -> tuple[Finding, ...]:
+    async def _look_afresh(self, target: Target, mirrors: Sequence[float]) -> tuple[Finding, ...]:
         reply = await self._read(key_of(target))
         if api_missing(reply):
             return (_fatal("route", Reason.ROUTE_API_MISSING, _API_MISSING.format(target.kind)),)
@@ -56,16 +59,21 @@ class Preflight:
         if route is None and not target.owned:
             message = f"{key_of(target)} does not exist; create it, or let the release own its route"
             return (_fatal("route", Reason.ROUTE_NOT_FOUND, message),)
-        return await self._look(target, route)
+        return await self._look(target, route, mirrors)
 
-    async def _look(self, target: Target, route: RouteObject | None) -> tuple[Finding, ...]:
+    async def _look(self, target: Target, route: RouteObject | None, mirrors: Sequence[float]) -> tuple[Finding, ...]:
         found = [*_shape(target, route), *self._rival(target, route)]
+        found += mirror_findings(target, route, mirrors, self._cache.features_of)
         if route is not None:
-            found += [*self._acceptance(target, route), *_gitops(target, route), *await self._claimed(target, route)]
+            found += [
+                *self._acceptance(target, route),
+                *_gitops(target, route, mirrors),
+                *await self._claimed(target, route),
+            ]
         for ref in (target.traffic.stable, target.traffic.canary):
             found += await self._service(target, ref)
         if not any(finding.fatal for finding in found):
-            found += await self._permission(target, route)
+            found += await self._permission(target, route, min(mirrors, default=0.0))
         return tuple(found)
 
     def _rival(self, target: Target, route: RouteObject | None) -> list[Finding]:
@@ -124,10 +132,10 @@ class Preflight:
         message = f"Service {ref.service} has no port {ref.port}; it has {', '.join(map(str, ports)) or 'none'}"
         return [_fatal("services", Reason.INVALID_SPEC, message)]
 
-    async def _permission(self, target: Target, route: RouteObject | None) -> list[Finding]:
-        """Writes what the first weight would write, with dryRun: rights, admission and the schema answer."""
+    async def _permission(self, target: Target, route: RouteObject | None, mirror: float) -> list[Finding]:
+        """Writes what the first weight or mirror would write, with dryRun: rights, admission and the schema answer."""
         epoch = epoch_of(route) if route is not None else 0
-        probe = SetWeight(0, RouteMark(run=_PROBE, epoch=epoch))
+        probe = SetWeight(0, RouteMark(run=_PROBE, epoch=epoch, mirror=mirror), mirror)
         write = decide_write(route, target, probe, epoch)
         if isinstance(write, Patch):
             reply = await self._door.patch(key_of(target), write.ops, dry_run=True)
@@ -137,7 +145,7 @@ class Preflight:
             return [Finding("permission", True, write)]
         else:
             return []
-        return _refusal(target, reply)
+        return _refusal(target, reply) or not_kept(target, reply, mirror)
 
 
 _API_MISSING = "the cluster does not serve {0} in gateway.networking.k8s.io/v1; install the Gateway API"
@@ -167,12 +175,12 @@ def _shape(target: Target, route: RouteObject | None) -> list[Finding]:
     return [_fatal("rules", Reason.ROUTE_INVALID, message)] if crowded else []
 
 
-def _gitops(target: Target, route: RouteObject) -> list[Finding]:
+def _gitops(target: Target, route: RouteObject, mirrors: Sequence[float]) -> list[Finding]:
     if target.owned:
         return []
     gateway = target.traffic.gateway_api
     rule = gateway.route.rule if gateway is not None and gateway.route is not None else None
-    problem = missing_ignore_rule(route, text(rule) or None)
+    problem = missing_ignore_rule(route, text(rule) or None, mirrors=bool(mirrors))
     return [Finding("gitops", False, problem)] if problem is not None else []
 
 

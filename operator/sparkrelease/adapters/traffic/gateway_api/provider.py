@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -99,8 +99,8 @@ class GatewayAPIProvider:
     # ------------------------------------------------------------ reading
 
     def capabilities(self) -> Capabilities:
-        """Thousandths of a percent; acceptance by generation; owned routes."""
-        return Capabilities(granularity=0.001, acceptance=Acceptance.GENERATION, owned=True)
+        """Thousandths of a percent; acceptance by generation; owned routes; mirrors."""
+        return Capabilities(granularity=0.001, acceptance=Acceptance.GENERATION, owned=True, mirror=True)
 
     def kinds(self) -> frozenset[str]:
         """Routes, and Gateways with their classes where they may be watched."""
@@ -134,13 +134,13 @@ class GatewayAPIProvider:
         seen = self.observe(target)
         return Route(exists=seen.exists, message=problem.message, problem=problem, write_problem=seen.write_problem)
 
-    async def preflight(self, target: Target) -> tuple[Finding, ...]:
+    async def preflight(self, target: Target, mirrors: Sequence[float] = ()) -> tuple[Finding, ...]:
         """What would keep a weight from being reached."""
 
         async def read(key: RouteKey) -> Reply:
             return await self._get(key, self._door)
 
-        return await Preflight(self._door, self._cache, read).findings(target)
+        return await Preflight(self._door, self._cache, read).findings(target, mirrors)
 
     # ------------------------------------------------------------ writing
 
@@ -289,8 +289,11 @@ class GatewayAPIProvider:
     def _lane_for(self, target: Target, action: SetWeight | ReleaseRoute) -> RouteDoor:
         if isinstance(action, ReleaseRoute) or action.mark.rollback:
             return self._urgent
-        seen = self.observe(target).canary_weight
-        return self._urgent if seen is not None and action.canary < seen else self._door
+        seen = self.observe(target)
+        lower = seen.canary_weight is not None and action.canary < seen.canary_weight
+        same = action.canary == seen.canary_weight
+        fewer = same and seen.mirror is not None and action.mirror < seen.mirror
+        return self._urgent if lower or fewer else self._door
 
 
 def _guarded(reply: Reply) -> bool:

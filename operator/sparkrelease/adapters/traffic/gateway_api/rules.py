@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sparkrelease.adapters.traffic.gateway_api.document import Object, RouteObject, mapping, number, objects, text
+from sparkrelease.adapters.traffic.gateway_api.mirrors import mirrors_to, percent_mirrored
 from sparkrelease.adapters.traffic.gateway_api.weights import Pair, pair_of, percent_of
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Problem
@@ -38,6 +39,12 @@ class ManagedRule:
     canary_at: int
     now: Pair
     others: int
+    mirrors: tuple[int, ...] = ()
+    """Places of the filters that copy requests to canary."""
+    mirrored: float | None = 0.0
+    """Percent of the rule's requests that they copy; None where it cannot be said."""
+    empty: bool = False
+    """Whether its list of filters is there, with nothing in it."""
 
     @property
     def canary_percent(self) -> float | None:
@@ -72,10 +79,29 @@ def canary_percent(rules: Sequence[ManagedRule]) -> float | None:
     return shares.pop() if len(shares) == 1 else None
 
 
+def mirrored_percent(rules: Sequence[ManagedRule]) -> float | None:
+    """Share of requests copied to canary over all managed rules; None where they disagree or it cannot be said."""
+    shares = {rule.mirrored for rule in rules}
+    return shares.pop() if len(shares) == 1 else None
+
+
 def record(rules: Sequence[ManagedRule]) -> str:
-    """The present weights as JSON, to be restored later: bounded in size, readable by `recorded`."""
-    entries = [{"i": rule.index, "n": _short(rule.name), "s": rule.now.stable, "c": rule.now.canary} for rule in rules]
+    """The present weights as JSON, to be restored later: bounded in size, readable by `recorded`.
+
+    A rule with a list of filters that is empty is told from one without any.
+    """
+    entries = [
+        {"i": rule.index, "n": _short(rule.name), "s": rule.now.stable, "c": rule.now.canary}
+        | ({"f": 0} if rule.empty else {})
+        for rule in rules
+    ]
     return json.dumps(entries, separators=(",", ":"))
+
+
+def recorded_empty(state: str | None, rules: Sequence[ManagedRule]) -> tuple[bool, ...]:
+    """For each rule, whether its list of filters was there and empty."""
+    known = {text(item.get("n")) or number(item.get("i")) for item in objects(_parsed(state)) if "f" in item}
+    return tuple((_short(rule.name) or rule.index) in known for rule in rules)
 
 
 def recorded(state: str | None, rules: Sequence[ManagedRule]) -> tuple[Pair, ...]:
@@ -90,16 +116,19 @@ def recorded(state: str | None, rules: Sequence[ManagedRule]) -> tuple[Pair, ...
 
 
 def _entries(state: str | None) -> dict[str | int, Pair]:
-    try:
-        raw = json.loads(state or "[]")
-    except ValueError:
-        raw = []
     entries: dict[str | int, Pair] = {}
-    for item in objects(raw):
+    for item in objects(_parsed(state)):
         stable, canary = number(item.get("s"), -1), number(item.get("c"), -1)
         if min(stable, canary) >= 0:
             entries[text(item.get("n")) or number(item.get("i"))] = Pair(stable, canary)
     return entries
+
+
+def _parsed(state: str | None) -> object:
+    try:
+        return json.loads(state or "[]")
+    except ValueError:
+        return []
 
 
 def _short(name: str) -> str:
@@ -133,7 +162,18 @@ def _managed(route: RouteObject, index: int, rule: Object, services: Services) -
     weights = [number(ref.get("weight"), _DEFAULT_WEIGHT) for ref in backends]
     ours = {stable[0], canary[0]}
     others = sum(weight for i, weight in enumerate(weights) if i not in ours)
-    return ManagedRule(index, name, stable[0], canary[0], Pair(weights[stable[0]], weights[canary[0]]), others)
+    mirrors = mirrors_to(route.key.namespace, rule, services.canary)
+    return ManagedRule(
+        index=index,
+        name=name,
+        stable_at=stable[0],
+        canary_at=canary[0],
+        now=Pair(weights[stable[0]], weights[canary[0]]),
+        others=others,
+        mirrors=mirrors,
+        mirrored=percent_mirrored(rule, mirrors),
+        empty=rule.get("filters") == [],
+    )
 
 
 def _describe(rules: Sequence[Object]) -> str:

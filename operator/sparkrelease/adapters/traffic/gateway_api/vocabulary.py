@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from sparkrelease.ports.marks import EPOCH, FIELD_MANAGER, MARKS, RELEASE, ROLLBACK, RUN, WEIGHT
+from sparkrelease.ports.marks import EPOCH, FIELD_MANAGER, MARKS, MIRROR, RELEASE, ROLLBACK, RUN, WEIGHT
 
 __all__ = [
     "EPOCH",
@@ -13,6 +13,7 @@ __all__ = [
     "GROUP",
     "MANAGED_BY",
     "MARKS",
+    "MIRROR",
     "PLURALS",
     "RELEASE",
     "ROLLBACK",

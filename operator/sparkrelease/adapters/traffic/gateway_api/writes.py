@@ -7,9 +7,16 @@ from dataclasses import dataclass
 
 from sparkrelease.adapters.traffic.gateway_api.document import RouteKey, RouteObject
 from sparkrelease.adapters.traffic.gateway_api.marks import annotations_of, epoch_of
+from sparkrelease.adapters.traffic.gateway_api.mirrors import mirror_filter
 from sparkrelease.adapters.traffic.gateway_api.owned import has_shape, is_ours, owned_labels, owned_manifest, owned_spec
-from sparkrelease.adapters.traffic.gateway_api.patch import Op, takeover_patch, unmark_patch, weight_patch
-from sparkrelease.adapters.traffic.gateway_api.rules import ManagedRule, Services, managed_rules, recorded
+from sparkrelease.adapters.traffic.gateway_api.patch import Op, Wanted, takeover_patch, unmark_patch, weight_patch
+from sparkrelease.adapters.traffic.gateway_api.rules import (
+    ManagedRule,
+    Services,
+    managed_rules,
+    recorded,
+    recorded_empty,
+)
 from sparkrelease.adapters.traffic.gateway_api.vocabulary import (
     FLUX_OFF,
     MARKS,
@@ -92,8 +99,8 @@ def decide_write(route: RouteObject | None, target: Target, action: SetWeight | 
     marks = annotations_of(action.mark, target.release, epoch)
     owned = owned_of(target)
     if owned is None:
-        return _set_weight(route, rules_of(target, route), pair_of(action.canary), marks)
-    return _set_owned(route, target, owned, pair_of(action.canary), marks)
+        return _set_weight(route, rules_of(target, route), _wanted(target, action), marks)
+    return _set_owned(route, target, owned, _wanted(target, action), marks)
 
 
 def _without_route(target: Target, action: SetWeight | ReleaseRoute, epoch: int) -> Write:
@@ -102,7 +109,7 @@ def _without_route(target: Target, action: SetWeight | ReleaseRoute, epoch: int)
     owned = owned_of(target)
     if owned is None:
         return Problem(Reason.ROUTE_NOT_FOUND, f"{key_of(target)} does not exist")
-    spec = owned_spec(owned, target.traffic, pair_of(action.canary))
+    spec = owned_spec(owned, target.traffic, pair_of(action.canary), action.mirror)
     marks = annotations_of(action.mark, target.release, epoch)
     return Create(owned_manifest(key_of(target), target.release, spec, marks))
 
@@ -112,27 +119,33 @@ def _release(route: RouteObject, target: Target, action: ReleaseRoute) -> Write:
     if owned is not None:
         if not is_ours(route, target.release):
             return Nothing()
-        return Remove() if action.remove else _set_owned(route, target, owned, pair_of(0), {})
+        return Remove() if action.remove else _set_owned(route, target, owned, Wanted(pair_of(0)), {})
     rules = rules_of(target, route)
     if isinstance(rules, Problem):
         # The rules are no longer ours to manage: only what we left on the object is taken off.
         return _patch(unmark_patch(route))
-    return _patch(weight_patch(route, rules, recorded(action.original, rules), {}))
+    before = zip(recorded(action.original, rules), recorded_empty(action.original, rules), strict=True)
+    return _patch(weight_patch(route, rules, [Wanted(pair, empty=empty) for pair, empty in before], {}))
+
+
+def _wanted(target: Target, action: SetWeight) -> Wanted:
+    mirror = mirror_filter(target.traffic.canary, action.mirror) if action.mirror else None
+    return Wanted(pair_of(action.canary), mirror, action.mirror)
 
 
 def _set_weight(
-    route: RouteObject, rules: tuple[ManagedRule, ...] | Problem, pair: Pair, marks: Mapping[str, str]
+    route: RouteObject, rules: tuple[ManagedRule, ...] | Problem, wanted: Wanted, marks: Mapping[str, str]
 ) -> Write:
     if isinstance(rules, Problem):
         return rules
-    crowded = next((rule for rule in rules if rule.others and _raises(rule, pair)), None)
+    crowded = next((rule for rule in rules if rule.others and _raises(rule, wanted.pair)), None)
     if crowded is not None:
         label = f"rule {crowded.name or crowded.index} of {route.key}"
         text = (
             f"{label} has further backends with weight {crowded.others}; set theirs to 0, or name only the two Services"
         )
         return Problem(Reason.ROUTE_INVALID, text)
-    return _patch(weight_patch(route, rules, (pair,) * len(rules), marks))
+    return _patch(weight_patch(route, rules, (wanted,) * len(rules), marks))
 
 
 def _raises(rule: ManagedRule, pair: Pair) -> bool:
@@ -141,11 +154,15 @@ def _raises(rule: ManagedRule, pair: Pair) -> bool:
     return wanted > (rule.canary_percent or 0.0)
 
 
-def _set_owned(route: RouteObject, target: Target, owned: OwnedRoute, pair: Pair, marks: Mapping[str, str]) -> Write:
-    spec = owned_spec(owned, target.traffic, pair)
+def _set_owned(
+    route: RouteObject, target: Target, owned: OwnedRoute, wanted: Wanted, marks: Mapping[str, str]
+) -> Write:
+    spec = owned_spec(owned, target.traffic, wanted.pair)
     rules = rules_of(target, route)
-    if is_ours(route, target.release) and has_shape(route, spec) and not isinstance(rules, Problem):
-        return _set_weight(route, rules, pair, marks)
+    as_described = has_shape(route, spec, target.traffic.canary.service)
+    if is_ours(route, target.release) and as_described and not isinstance(rules, Problem):
+        return _set_weight(route, rules, wanted, marks)
+    spec = owned_spec(owned, target.traffic, wanted.pair, wanted.percent)
     labels = owned_labels(target.release), TRACKING_LABELS
     annotations = {**FLUX_OFF, **marks}, (*TRACKING_ANNOTATIONS, *(name for name in MARKS if name not in marks))
     return Patch(takeover_patch(route, spec, labels, annotations))
