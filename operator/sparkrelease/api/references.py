@@ -112,7 +112,14 @@ COUNTED_TEST = _rule_on_metric(
     "a test counts events of both roles; use a metric with bad and total, or with buckets",
 )
 
+WORKLOAD_BEHIND_ROUTE = Rule(
+    "!has(self.workload) || !has(self.traffic.featureFlag)",
+    "a flag splits the users of one workload; leave out workload",
+    ".workload",
+)
+
 BETWEEN_PARTS = (
+    WORKLOAD_BEHIND_ROUTE,
     STAGES_GIVEN,
     STAGES_ON_RUNGS,
     THRESHOLD_METRIC,

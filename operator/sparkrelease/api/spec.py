@@ -237,6 +237,11 @@ class SparkReleaseSpec(Shared):
     )
     evidence: Evidence = Field(default=Evidence(), description="How long evidence is kept.")
 
+    @model_validator(mode="after")
+    def _follows_rules(self) -> Self:
+        references.WORKLOAD_BEHIND_ROUTE.require(self.workload is None or self.traffic.feature_flag is None)
+        return self
+
 
 class ReleasePolicySpec(Shared):
     """What many releases share."""
