@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from conformance.harness import Provider, ProviderHarness, Served
-from conformance.suite import ACCEPTED_WITHIN, EPOCH, RUN, _accepted, _ready, _snapshot, set_weight
+from conformance.suite import ACCEPTED_WITHIN, _accepted, _ready, _snapshot
+from conformance.terms import EPOCH, RUN, set_weight
 from sparkrelease.decide.facts import RouteMark
 from sparkrelease.decide.plan import ReleaseRoute
 from sparkrelease.ports.traffic import ApplyOutcome

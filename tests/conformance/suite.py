@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 
 import pytest
 
 from conformance.harness import FOREIGN_MANAGER, Provider, ProviderHarness, Served, Snapshot
+from conformance.terms import AT_REST, EPOCH, RUN, in_band, set_weight
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Route, RouteMark, Verification
-from sparkrelease.decide.plan import ReleaseRoute, SetWeight
+from sparkrelease.decide.plan import ReleaseRoute
 from sparkrelease.ports.traffic import Acceptance, ApplyOutcome
 
-EPOCH = 7
-RUN = "v2-0a1b2c"
 REQUESTS = 3000
 MANY_REQUESTS = 10_000
 """Enough to tell 1 % from 0.5 % and 1.5 %."""
-SIGMAS = 5.0
 ACCEPTED_WITHIN = 20.0
 """Seconds a gateway may take for a route."""
-
-
-def set_weight(canary: float, rollback: str = "", mirror: float = 0.0) -> SetWeight:
-    """The action of a run under way."""
-    return SetWeight(canary, RouteMark(run=RUN, epoch=EPOCH, weight=canary, rollback=rollback, mirror=mirror), mirror)
-
-
-AT_REST = SetWeight(0, RouteMark(epoch=EPOCH))
-
-
-def in_band(served: Served, percent: float) -> bool:
-    """Whether the canary's share is what a fair gateway gives: within five sigma of the binomial distribution."""
-    p = percent / 100
-    return abs(served.canary - served.total * p) <= SIGMAS * math.sqrt(served.total * p * (1 - p))
 
 
 class ProviderConformance:

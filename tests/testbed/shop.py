@@ -289,5 +289,5 @@ def canary_percent(route: KubeObject, canary: str) -> float:
 
 def mirrors_to(route: KubeObject, canary: str) -> bool:
     """Whether any rule of a route mirrors requests to canary."""
-    filters = [one for rule in route["spec"]["rules"] for one in rule.get("filters", [])]
+    filters = [one for rule in route.get("spec", {}).get("rules", []) for one in rule.get("filters", [])]
     return any(one.get("requestMirror", {}).get("backendRef", {}).get("name") == canary for one in filters)

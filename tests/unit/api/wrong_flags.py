@@ -38,7 +38,9 @@ FEATURE_FLAGS = [
         "spec.traffic.gatewayAPI",
         "exactly one traffic",
     ),
-    WrongFlag("a flag and a workload", "workload", {"deployment": "shop"}, ABSENT, "spec.workload", "leave out workload"),
+    WrongFlag(
+        "a flag and a workload", "workload", {"deployment": "shop"}, ABSENT, "spec.workload", "leave out workload"
+    ),
     WrongFlag("a flag without a ConfigMap", f"{ON}.configMap", ABSENT, "flags", f"{AT}.configMap", "equired"),
     WrongFlag("a flag without a key", f"{ON}.key", ABSENT, "A", f"{AT}.key", "equired"),
     WrongFlag("a flag nobody shows", f"{ON}.metric", ABSENT, "up", f"{AT}.metric", "equired"),

@@ -316,6 +316,7 @@ def test_the_same_inputs_give_the_same_plan(begin: Callable[[], World], history:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @settings(max_examples=30, deadline=None)
 @given(worlds, st.lists(events, max_size=12), st.sampled_from(MISSING), st.booleans())
 def test_no_data_never_raises_a_weight(

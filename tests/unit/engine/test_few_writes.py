@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -89,7 +90,7 @@ async def test_checks_that_take_long_are_told_of_and_short_ones_are_not(monkeypa
             phases.append(call.detail)
             told.set()
 
-    async def slow(self: FakeTraffic, target: Target) -> tuple[Finding, ...]:
+    async def slow(self: FakeTraffic, target: Target, mirrors: Sequence[float] = ()) -> tuple[Finding, ...]:
         await asyncio.wait_for(told.wait(), 5)
         return ()
 
