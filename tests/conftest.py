@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 # A slow machine is no fault of the code: no test here fails for the time an example took.
-settings.register_profile("no-deadline", deadline=None)
+# A build server tries the same examples every time, as hypothesis itself would have it; people's machines search on.
+settings.register_profile("no-deadline", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("no-deadline")
 
 # What is started in the background of a script ignores Ctrl-C, and so would the programs that tests press it in.

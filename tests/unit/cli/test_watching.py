@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
@@ -130,6 +130,9 @@ def test_a_failing_look_has_another_colour_than_a_passing_one() -> None:
     assert [str(span.style) for span in drawn.spans] == ["green", "bold red"]
 
 
+@example([1.7976931348623157e308, -1e300], None)
+@example([1.7976931348623157e308, -1.7976931348623157e308, 5e-324], None)
+@example([5e-324], None)
 @given(
     st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.none(), max_size=80), st.none() | st.floats(0, 1e9)
 )

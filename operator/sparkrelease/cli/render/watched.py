@@ -98,13 +98,14 @@ def sparkline(samples: Sequence[Sample], limit: float | None) -> Text:
     values = [sample.value for sample in samples if sample.value is not None]
     top = max([*values, limit or 0.0, 0.0])
     bottom = min([*values, 0.0])
+    whole = top / 2 - bottom / 2  # halves: the difference of two numbers may be none that a float can hold
     text = Text()
     for sample in samples:
         _, tone = VERDICTS[sample.verdict]
         if sample.value is None:
             text.append_text(say(GAP, Tone.QUIET))
             continue
-        height = (sample.value - bottom) / (top - bottom) if top > bottom else 0.0
+        height = (sample.value / 2 - bottom / 2) / whole if whole > 0 else 0.0
         bar = BARS[min(int(height * len(BARS)), len(BARS) - 1)]
         text.append_text(say(bar, tone if sample.verdict is not Verdict.PASS else Tone.GOOD))
     return text
