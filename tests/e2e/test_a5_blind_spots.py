@@ -71,6 +71,7 @@ def files(shop: Shop) -> list[dict[str, Any]]:
         {
             "name": key.partition(".")[0],
             "artifact": f"release-files/{key}@sha256:{hashlib.sha256(text.encode()).hexdigest()}",
+            "timeout": "60s",  # each file has a process of its own, and the machine may be busy
             "kind": kinds[key],
             "expect": expect.get(key, []),
         }

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 MIRA = User("mira@example.org", ("system:masters",))
 ITEMS: list[dict[str, Any]] = [
-    {"name": "sbom", "artifact": f"{NAME}/sbom.json", "kind": "sbom", "signer": "ci"},
-    {"name": "provenance", "artifact": f"{NAME}/provenance.json", "kind": "provenance", "signer": "ci"},
+    {"name": kind, "artifact": f"{NAME}/{kind}.json", "kind": kind, "signer": "ci", "timeout": "60s"}
+    for kind in ("sbom", "provenance")
 ]
 
 

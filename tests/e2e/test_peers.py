@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,7 +13,7 @@ from testbed.shop import ROUTE_API, canary_percent, operator_config
 from testbed.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from testbed.audit import AuditEvent
     from testbed.cluster import Cluster, Operator, PrometheusProxy
@@ -130,6 +130,10 @@ def test_after_a_rollback_there_is_nothing_left_to_write(operator: Operator, clu
     """Others patch a Service seventy-six times in five seconds after an abort."""
     stages = [{"name": "quarter", "weight": 25, "duration": "10m"}, {"name": "full", "weight": 100, "duration": "10m"}]
     quiet = 15.0
+
+    def told(status: Mapping[str, Any]) -> str:
+        return next(str(c["message"]) for c in status["conditions"] if c["type"] == "EvidenceComplete")
+
     shop.open()
     shop.start_load()
     before = [e["spec"] for e in cluster.list("v1", "Service", shop.namespace)]
@@ -137,6 +141,7 @@ def test_after_a_rollback_there_is_nothing_left_to_write(operator: Operator, clu
     shop.until_condition("RolledBack", timeout=60)
     wait_for("the finalizer gone", lambda: not shop.get()["metadata"].get("finalizers"), timeout=10)
     shop.until("nothing open at canary", lambda s: s["rollback"].get("connections") == 0, timeout=30)
+    shop.until("measured, once", lambda s: "measuredAt" in s["rollback"] and told(s) == s["evidence"]["head"])
     since, end = cluster.audit_cursor(), time.monotonic() + quiet
     wait_for("fifteen seconds", lambda: time.monotonic() >= end, timeout=30, every=0.5)
     after = [e for e in cluster.audit_events(since) if e.writes and e.namespace == shop.namespace and _operator(e)]
