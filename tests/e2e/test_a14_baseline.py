@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from e2e.exports import at, exported
 from testbed.prometheus import query
 from testbed.waiting import wait_for
@@ -14,11 +16,17 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster, Operator
     from testbed.shop import Shop
 
-RATE = {"name": "requests", "value": "sum by ($by) (rate(http_requests_total{$sel}[$win]))", "window": "5s"}
+RATE = {
+    "name": "requests",
+    "value": "sum by ($by) (rate(http_requests_total{$sel}[$win]))",
+    "window": "5s",
+    "every": "5s",
+}
 LIMIT = {"name": "requests", "metric": "requests", "maxVsBaseline": 20}
 STAGES = [{"name": "half", "weight": 50, "duration": "3s"}, {"name": "full", "weight": 100, "duration": "3s"}]
 
 
+@pytest.mark.timeout(240)
 def test_the_baseline_is_that_of_before_the_run_whatever_comes_after(
     operator: Operator, cluster: Cluster, shop: Shop, tmp_path: Path
 ) -> None:
@@ -27,7 +35,7 @@ def test_the_baseline_is_that_of_before_the_run_whatever_comes_after(
     has = f'count_over_time(http_requests_total{{namespace="{shop.namespace}",code="200"}}[5m]) >= 30'
     wait_for("a past for the baseline", lambda: bool(query(cluster.prometheus_local_url, has)), timeout=60, every=0.5)
     shop.ship("v2", stages=STAGES, metrics=[*shop.manifest("v2")["spec"]["metrics"], RATE], thresholds=[LIMIT])
-    shop.until_weight(50)
+    shop.until_weight(50, timeout=100)
     shop.start_load(rps=150)
     shop.until_condition("Promoted")
     shop.until("stored", lambda s: not s.get("pendingEvidence"))

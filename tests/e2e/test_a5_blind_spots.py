@@ -6,6 +6,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from e2e.release_files import provenance
 from e2e.trials import written
 from testbed.objects import load_objects
@@ -85,6 +87,7 @@ def open_with_canary(shop: Shop) -> None:
     shop.start_load(rps=50)
 
 
+@pytest.mark.timeout(240)
 def test_nine_items_of_all_kinds_pass_and_then_traffic_moves(operator: Operator, shop: Shop, cluster: Cluster) -> None:
     allow_jobs(cluster)
     open_with_canary(shop)

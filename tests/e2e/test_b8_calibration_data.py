@@ -6,6 +6,8 @@ import csv
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from e2e.exports import exported
 
 if TYPE_CHECKING:
@@ -14,11 +16,12 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster, Operator
     from testbed.shop import Shop
 
-STAGES = [{"name": "half", "weight": 50, "duration": "8s"}]
+STAGES = [{"name": "half", "weight": 50, "duration": "16s"}]
 HTTP = {"name": "http", "bad": 'http_requests_total{code=~"5.."}', "total": "http_requests_total", "every": "2s"}
 COMPARISON = {"tests": [{"metric": "http"}], "warmup": "1s"}
 
 
+@pytest.mark.timeout(240)
 def test_the_export_holds_what_canary_s_clients_saw(
     operator: Operator, cluster: Cluster, shop: Shop, tmp_path: Path
 ) -> None:

@@ -38,11 +38,8 @@ def youngest(cluster: Cluster, shop: Shop) -> float:
 def test_a_canary_that_nobody_scrapes_is_blocked_and_goes_on_once_it_is(
     operator: Operator, cluster: Cluster, shop: Shop
 ) -> None:
-    shop.open()
+    shop.open(canary="v2")
     shop.start_load(rps=50)
-    shop.release("v1")
-    shop.until_condition("Ready", reason="NothingToRelease")
-    shop.deploy("canary", "v2")
     name_the_port(cluster, shop, "unscraped")
     wait_for("canary's pods are no longer new", lambda: youngest(cluster, shop) > EXPECTED_AFTER + 2, timeout=60)
     since = cluster.audit_cursor()
