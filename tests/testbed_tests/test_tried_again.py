@@ -58,7 +58,7 @@ def test_what_fails_alone_too_fails_the_run(tmp_path: Path) -> None:
 
 
 def test_many_failures_are_not_tried_again(tmp_path: Path) -> None:
-    code, _, calls = run(tmp_path, 1, 0, [f"tests/a.py::test_{n}" for n in range(5)])
+    code, _, calls = run(tmp_path, 1, 0, [f"tests/a.py::test_{n}" for n in range(9)])
     assert (code, len(calls)) == (1, 1)
 
 
