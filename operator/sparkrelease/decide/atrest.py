@@ -16,7 +16,7 @@ from sparkrelease.decide.managed import park_candidate
 from sparkrelease.decide.mitigation import undo_mitigations
 from sparkrelease.decide.obstacles import first_obstacle
 from sparkrelease.decide.plan import ReleaseRoute
-from sparkrelease.decide.runs import next_run_id, start_run, stays_on
+from sparkrelease.decide.runs import next_run_id, start_run, stays_on, where_settled
 from sparkrelease.decide.signing import approval_data, awaits_go, ballot, wait_for_go
 
 
@@ -89,7 +89,7 @@ def route_at_rest(d: Draft) -> bool:
 
 def _say_after(d: Draft, run: Run | None) -> None:
     if run is not None and run.end is Outcome.SETTLED:
-        where = "is on for everybody" if stays_on(run) else "is on stable and serves all traffic"
+        where = where_settled(run)
         d.condition(ConditionType.SETTLED, "True", Reason.SETTLED, f"{run.version} {where}")
         d.stand(Phase.SUCCEEDED, "True", Reason.SETTLED, f"{run.version} {where}")
 

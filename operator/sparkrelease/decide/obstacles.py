@@ -16,7 +16,7 @@ from sparkrelease.decide.managed import is_managed, is_refused, nothing_differs,
 from sparkrelease.decide.plan import SetWeight
 from sparkrelease.decide.regress import forgotten
 from sparkrelease.decide.resolve import ResolvedSpec, digest
-from sparkrelease.decide.runs import same_pods_as_ended_run, stays_on
+from sparkrelease.decide.runs import same_pods_as_ended_run, where_settled
 from sparkrelease.decide.traffic import not_on_stable
 
 LOOK_AGAIN = timedelta(seconds=30)
@@ -34,8 +34,7 @@ def _settled(d: Draft) -> Problem | None:
     if settled is None or settled.observed or (is_managed(d) and settled.template != template_of(d)):
         return None
     if settled.version == d.facts.wanted_version:
-        where = "is on for everybody" if stays_on(d.status.run) else "is on stable and serves all traffic"
-        return Problem(Reason.SETTLED, f"{settled.version} {where}")
+        return Problem(Reason.SETTLED, f"{settled.version} {where_settled(d.status.run)}")
     return None
 
 

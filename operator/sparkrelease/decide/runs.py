@@ -176,6 +176,11 @@ def stays_on(run: Run | None) -> bool:
     return run is not None and run.end is Outcome.SETTLED and one_workload(run)
 
 
+def where_settled(run: Run | None) -> str:
+    """Where a settled version is, as people read it."""
+    return "is on for everybody" if stays_on(run) else "is on stable and serves all traffic"
+
+
 def end_run(d: Draft, outcome: Outcome, reason: Reason, message: str, data: Mapping[str, object] | None = None) -> None:
     """Ends the run: weight 0, history, evidence of its end. Bringing the route to rest is the idle round's part.
 

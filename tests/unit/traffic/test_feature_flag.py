@@ -242,3 +242,9 @@ async def test_somebody_elses_first_annotation_is_no_conflict_about_the_flag(
     assert (await flag_provider.apply(TARGET, set_to(10), 7)).outcome is ApplyOutcome.CHANGED
     assert flags(api)["data"][KEY] == "0.1"
     assert flags(api)["metadata"]["annotations"]["team"] == "desk"
+
+
+async def test_a_flag_cannot_mirror_and_says_so_before_the_run(flag_provider: FeatureFlagProvider) -> None:
+    (finding,) = await flag_provider.preflight(TARGET, (100,))
+    assert (finding.fatal, finding.problem.reason) == (True, Reason.MIRROR_UNSUPPORTED)
+    assert "remove mirror" in finding.problem.message
