@@ -8,7 +8,7 @@ from sparkrelease.api.command import Verb
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Phase
-from sparkrelease.decide.facts import Counts, Missing, Finding, Problem, Route, RouteMark, Side, Verification
+from sparkrelease.decide.facts import Counts, Finding, Missing, Problem, Route, RouteMark, Side, Verification
 from sparkrelease.decide.plan import ReleaseRoute
 from unit.decide.world import FP1, FP2, FP3, World, promoted, settled, spec
 
