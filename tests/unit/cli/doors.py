@@ -22,6 +22,8 @@ class FakeDoor:
         self.before_patch: Callable[[dict[str, Any]], None] = lambda _: None
         self.on_look: Callable[[dict[str, Any]], None] = lambda _: None
         self.patches = 0
+        self.tried: dict[str, Any] = {}
+        """The command of the last patch, kept or not."""
         self.user_name = "mira@example.com"
         self.groups: tuple[str, ...] = ()
         self.signed: list[Mapping[str, object]] = []
@@ -61,6 +63,7 @@ class FakeDoor:
     def patch_release(self, name: str, operations: Sequence[Any], *, dry_run: bool = False) -> bool:
         assert self.body is not None
         self.patches += 1
+        self.tried = json.loads(operations[-1]["value"])
         self.before_patch(self.body)
         changed = copy.deepcopy(self.body)
         for operation in operations:
