@@ -55,6 +55,11 @@ def value(query: str) -> Node:
     return {"metrics": [{"name": "m", "value": query}], "thresholds": [], "triggers": [trigger]}
 
 
+def never_judged(at: str) -> Node:
+    """A limit that counts in a place the release does not have."""
+    return {"thresholds": [{"name": "late", "metric": "http", "max": 0.01, "at": at}]}
+
+
 SCHEMA = "/spec/versions/0/schema/openAPIV3Schema"
 RULES = f"{SCHEMA}/properties/spec/properties/settle/properties/steps/x-kubernetes-validations"
 """Where the rule on the steps of a settling is in the definition."""
@@ -84,6 +89,8 @@ CASES = [
         "spec.thresholds[low].min",
         {"thresholds": [{"name": "low", "metric": "slow", "min": 0.1}], "policyRef": {"name": "quantile-policy"}},
     ),
+    Case("a threshold of a watch that is not", "InvalidSpec", "spec.thresholds[late].at: watch", never_judged("watch")),
+    Case("a threshold of no mirror", "InvalidSpec", "spec.thresholds[late].at: mirror", never_judged("mirror")),
     Case("a server nobody declared", "PrometheusUnknown", "elsewhere", {"prometheus": "elsewhere"}),
     Case("a route that does not exist", "RouteNotFound", "absent", {"traffic": traffic(**route("absent"))}),
     Case("a rule the route does not have", "RouteInvalid", "nope", {"traffic": traffic(**route("shop", rule="nope"))}),
