@@ -92,6 +92,7 @@ CASES = [
     Case("a threshold of a watch that is not", "InvalidSpec", "spec.thresholds[late].at: watch", never_judged("watch")),
     Case("a threshold of no mirror", "InvalidSpec", "spec.thresholds[late].at: mirror", never_judged("mirror")),
     Case("a server nobody declared", "PrometheusUnknown", "elsewhere", {"prometheus": "elsewhere"}),
+    Case("an alert that no server has loaded", "AlertMissing", "NoSuchBurnRate1h", {"prometheus": "watched"}),
     Case("a route that does not exist", "RouteNotFound", "absent", {"traffic": traffic(**route("absent"))}),
     Case("a rule the route does not have", "RouteInvalid", "nope", {"traffic": traffic(**route("shop", rule="nope"))}),
     Case("a Service that does not exist", "ServiceNotFound", "absent", {"traffic": traffic(canary="absent")}),
@@ -109,8 +110,10 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def operator(cluster: Cluster) -> Iterator[Operator]:
-    """An operator with a tick of a second."""
-    running = cluster.start_operator(operator_config(cluster))
+    """An operator with a tick of a second, whose second server asks for an alert that no server has loaded."""
+    config = operator_config(cluster)
+    config["servers"]["watched"] = config["servers"]["default"] | {"alerts": ["NoSuchBurnRate1h"]}
+    running = cluster.start_operator(config)
     yield running
     running.stop()
 
