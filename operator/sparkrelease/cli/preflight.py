@@ -22,6 +22,7 @@ from sparkrelease.api.flags import weight_of
 from sparkrelease.api.preflight import PreflightItem
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
+from sparkrelease.cli.behind import pods_behind
 from sparkrelease.cli.cluster import Cluster
 from sparkrelease.cli.exits import CliError, ExitCode
 from sparkrelease.cli.manifests import Manifest
@@ -31,6 +32,7 @@ from sparkrelease.cli.screen import WIDE, print_data, print_text
 from sparkrelease.cli.tried import Result, Tried
 from sparkrelease.decide.facts import Check, Finding, Problem
 from sparkrelease.decide.managed import findings_of, why_unusable
+from sparkrelease.decide.metricchecks import baseline_findings
 from sparkrelease.decide.preflight.answers import PreflightAnswer, Unanswered
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.engine.checks import Checks
@@ -143,9 +145,7 @@ async def _try(target: Manifest, here: From) -> list[Tried]:
     lines: list[Tried] = []
     try:
         if here.ask:
-            measuring = Measurements(source, here.config)
-            text = "every query that a rule reads is answered and matches series"
-            lines += _found("metrics", await measuring.preflight(key, spec, _now()), text)
+            lines += await _measured(target, here, source)
         else:
             text = "say which server with --prometheus URL or --config FILE"
             lines.append(Tried("metrics", "built in", Result.SKIP, text))
@@ -167,6 +167,22 @@ def _found(what: str, findings: Sequence[Finding], fine: str) -> list[Tried]:
     """A line for each finding of what is built in; one that it passed where there is none."""
     told = [Tried(f.check, "built in", Result.FAIL if f.fatal else Result.WARN, f.problem.message) for f in findings]
     return told or [Tried(what, "built in", Result.PASS, fine)]
+
+
+async def _measured(target: Manifest, here: From, source: PrometheusSource) -> list[Tried]:
+    """What the operator asks of the metrics server: queries, targets, and baselines that rules compare with."""
+    key, spec, now = ObjectKey(target.namespace, target.name), target.spec, _now()
+    services = (spec.traffic.stable.service, spec.traffic.canary.service)
+    pods = await pods_behind(_Reads(here.cluster), target.namespace, services)
+    unknown = pods if isinstance(pods, Problem) else None
+    measuring = Measurements(source, here.config, pods=None if isinstance(pods, Problem) else pods)
+    findings = await measuring.preflight(key, spec, now)
+    findings += baseline_findings(spec, await measuring.baselines(key, spec, now))
+    lines = _found("metrics", findings, "every query that a rule reads is answered and matches series")
+    if unknown is not None:
+        text = f"which pods there should be needs the cluster: {unknown.message}"
+        lines.append(Tried("targets", "built in", Result.SKIP, text))
+    return lines
 
 
 async def _alerts(target: Manifest, here: From, checks: Checks) -> list[Tried]:

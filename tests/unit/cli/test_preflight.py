@@ -142,6 +142,43 @@ def test_with_a_cluster_files_are_read_and_services_looked_for(tmp_path: Path) -
     assert (lines["service shop-stable"], lines["service shop-canary"]) == (Result.PASS, Result.FAIL)
 
 
+class Pods(Door):
+    """A cluster whose stable Service has two pods, of which only one is a target of the metrics server."""
+
+    def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Reply:
+        if path.endswith("/endpointslices"):
+            label = str((query or {})["labelSelector"])
+            targets = [{"addresses": [name], "targetRef": {"kind": "Pod", "name": name, "uid": name}} for name in "ab"]
+            labels = {"kubernetes.io/service-name": "shop-stable"}
+            slices = [{"metadata": {"name": "s", "namespace": "shop", "labels": labels}, "endpoints": targets}]
+            return Reply(200, {"items": slices if label.endswith("shop-stable") else []})
+        return Door.get(self, path, query)
+
+
+def test_every_pod_must_be_a_target_as_the_operator_wants_it(tmp_path: Path) -> None:
+    target = read_manifest([written(tmp_path, NO_ITEM)], []).placed("shop")
+    up = {"__name__": "up", "namespace": "shop", "service": "shop-stable", "pod": "a"}
+    with MisbehavingServer(vector((up, "1"))).serving() as server:
+        config = OperatorConfig.model_validate({"servers": {"default": {"url": server.url}}})
+        here = From(cast("Cluster", Pods()), config, ask=True, configured=True)
+        told = [line for line in try_preflight(target, here) if line.name == "targets/shop-stable"]
+        assert [(line.result, "b" in line.message) for line in told] == [(Result.FAIL, True)]
+        away = From("no cluster", config, ask=True, configured=True)
+        (line,) = [line for line in try_preflight(target, away) if line.name.startswith("targets")]
+        assert (line.result, "needs the cluster" in line.message) == (Result.SKIP, True)
+
+
+def test_a_baseline_that_a_rule_compares_with_must_be_there(tmp_path: Path) -> None:
+    limit = {"name": "errors", "metric": "http", "maxVsBaseline": 1.1}
+    file = tmp_path / "release.yaml"
+    file.write_text(yaml.safe_dump(manifest(preflight=[], thresholds=[limit])))
+    with MisbehavingServer(vector()).serving() as server:
+        config = OperatorConfig.model_validate({"servers": {"default": {"url": server.url}}})
+        here = From("no cluster", config, ask=True, configured=True)
+        lines = try_preflight(read_manifest([file], []).placed("shop"), here)
+    assert [line.result for line in lines if line.name == "baselines/http"] == [Result.FAIL]
+
+
 class Workloads:
     """A cluster with one Deployment, and perhaps something that scales its copy."""
 
