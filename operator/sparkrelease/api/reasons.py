@@ -64,7 +64,7 @@ class Reason(Documented):
     ALERT_MISSING = "AlertMissing", "An alerting rule the administrator asks for is not loaded, or cannot be evaluated."
     ALERTS_NOT_DECLARED = (
         "AlertsNotDeclared",
-        "Nobody looked whether burn-rate alerts are there, or silenced: the administrator declares none for the server.",
+        "Nobody looked whether burn-rate alerts are there, or silenced: none are declared for the metrics server.",
     )
     ALERT_SILENCED = "AlertSilenced", "An alert the administrator asks for is held back by a silence."
     TARGET_MISSING = "TargetMissing", "A pod behind a Service of the release is no target of the metrics server."

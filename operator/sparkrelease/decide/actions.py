@@ -18,7 +18,7 @@ from sparkrelease.decide.triggers import Fired
 from sparkrelease.decide.verdicts import remember
 
 PAUSE = timedelta(minutes=15)
-"""How long after it acted a trigger that notifies tells of no further breach, and the most one that steps back waits."""
+"""How long after it acted a trigger that notifies tells of no other breach, and the most one that steps back waits."""
 
 
 def act(d: Draft, fired: tuple[Fired, ...]) -> bool:

@@ -1,8 +1,8 @@
 """Which signatures count: what a release asks for against what people signed, for one run at one moment.
 
-A signature counts for the run it names and for no other. Of one item each person counts once, whatever they sign and in
-whatever order. Where an item asks for as many people as it names groups, each group has to be among them (`roles.py`). A
-NO-GO needs no group and never grows old: whoever may sign at all may stop the run.
+A signature counts for the run it names and for no other. Of one item each person counts once, whatever they sign and
+in whatever order. Where as many people are asked for as there are groups, each group has to be among them (`roles.py`).
+A NO-GO needs no group and never grows old: whoever may sign at all may stop the run.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Item:
 
     @property
     def whom(self) -> str:
-        """Of which groups those have to be who are missing, as it follows their number; empty when it may be anybody."""
+        """Of which groups the missing ones have to be, as it follows their number; empty when it may be anybody."""
         groups = " or ".join(dict.fromkeys(self.wanted.groups))
         absent = len(self.wanted.roles) - len(self.roles)
         if absent == 0:

@@ -51,7 +51,7 @@ class Signature:
 class Signed:
     """Something that had to be signed, and who signed it.
 
-    `roles` are the groups that each had to be among the signers, with who stood for them; `missing` people had yet to sign.
+    `roles` are groups that each had to be among the signers, with who stood for them; `missing` people had yet to sign.
     """
 
     name: str
