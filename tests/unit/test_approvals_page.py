@@ -34,6 +34,6 @@ def test_the_words_the_page_uses_are_those_of_the_api() -> None:
     for reason in (Reason.AWAITING_APPROVAL, Reason.NO_GO, Reason.APPROVED):
         assert f"`{reason.value}`" in PAGE
     manifests = "".join(path.read_text() for path in (ROOT / "manifests" / "base").glob("*.yaml"))
-    for name in ("sparkrelease-approve", "sparkrelease-approval"):
+    for name in ("sparkrelease-approve", "sparkrelease-approval", "sparkrelease-approval-run"):
         assert f"`{name}`" in PAGE
         assert f"name: {name}\n" in manifests

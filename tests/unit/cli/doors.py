@@ -27,6 +27,8 @@ class FakeDoor:
         self.user_name = "mira@example.com"
         self.groups: tuple[str, ...] = ()
         self.signed: list[Mapping[str, object]] = []
+        self.refusing: list[CliError] = []
+        """What the next signatures are refused with."""
 
     def release(self, name: str) -> Mapping[str, object] | None:
         if self.body is None or self.body["metadata"]["name"] != name:
@@ -55,6 +57,8 @@ class FakeDoor:
         return self.signed
 
     def create_approval(self, body: Mapping[str, object]) -> Mapping[str, object]:
+        if self.refusing:
+            raise self.refusing.pop()
         meta = {"name": f"a{len(self.signed)}", "creationTimestamp": "2026-11-21T14:03:50Z"}
         stored = {**copy.deepcopy(dict(body)), "metadata": {**body["metadata"], **meta}}  # type: ignore[dict-item]
         self.signed.append(stored)
