@@ -105,7 +105,11 @@ def mitigate(d: Draft, fired: Iterable[Fired]) -> None:
             continue
         last, since = _known(d, one.trigger.name), one.verdict.since
         dry = d.run is not None and d.run.dry
-        acted = one.verdict.acted_at is not None if dry else last is not None and (since is None or last.at >= since)
+        acted = (
+            one.acted or one.cools_down(d.now, mitigation.cooldown)
+            if dry
+            else last is not None and (since is None or last.at >= since)
+        )
         d.hold(Reason.TRIGGER_HOLDS, one.verdict.message)
         if not (busy or d.paused or acted) and _cooled_down(d, last, mitigation):
             busy = _begin(d, one, mitigation)

@@ -295,6 +295,9 @@ class _Merged:
 
     def _threshold_faults(self, threshold: Threshold) -> Iterator[str]:
         path = f"spec.thresholds[{threshold.name}]"
+        nowhere = self._nowhere(threshold.at)
+        if nowhere is not None:
+            yield f"{path}.at: {nowhere}"
         metric = self._by_name.get(threshold.metric)
         if metric is None:
             yield f"{path}.metric: {self._no_metric(threshold.metric)}"
@@ -305,6 +308,14 @@ class _Merged:
                     f"{path}.{field}: metric {metric.name} is a quantile of buckets, which only has an upper limit, at "
                     "a bucket edge; use max"
                 )
+
+    def _nowhere(self, at: JudgedAt | None) -> str | None:
+        """Why a threshold that counts in one place alone would never be judged; None when there is that place."""
+        if at is JudgedAt.WATCH and self.watch is None:
+            return f"watch, and there is none in {self._where}, so it is never judged; add spec.watch or remove at"
+        if at is JudgedAt.MIRROR and all(stage.mirror is None for stage in self.stages):
+            return "mirror, and no stage mirrors, so it is never judged; give a stage mirror, or remove at"
+        return None
 
     def _trigger_faults(self, trigger: Trigger) -> Iterator[str]:
         for place, leg in enumerate(trigger.all):

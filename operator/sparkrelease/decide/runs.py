@@ -20,7 +20,7 @@ from sparkrelease.api.status import (
     WeightStatus,
 )
 from sparkrelease.decide.approvals import wanted_before
-from sparkrelease.decide.checks import record_passed
+from sparkrelease.decide.checks import record_passed, warned
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.managed import template_of
 from sparkrelease.decide.resolve import digest
@@ -72,7 +72,7 @@ def start_run(d: Draft, stable: str, canary: str) -> None:
         run=run,
         weight=WeightStatus(observed=d.facts.route.canary_weight),
         verdict=None,
-        verdicts=(),
+        verdicts=warned(d),
         gate_text="",
         tests=(),
         baselines=_frozen_baselines(d),

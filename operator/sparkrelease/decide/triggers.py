@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import RuleVerdict, Verdict
@@ -30,6 +30,18 @@ class Fired:
 
     trigger: Trigger
     verdict: RuleVerdict
+
+    @property
+    def acted(self) -> bool:
+        """Whether it has acted in this breach already."""
+        at, since = self.verdict.acted_at, self.verdict.since
+        return at is not None and since is not None and at >= since
+
+    def cools_down(self, now: datetime, pause: timedelta) -> bool:
+        """Whether it acted less than `pause` ago, in this breach or one before."""
+        at = self.verdict.acted_at
+        # A stored time in the future means that the wall clock went back.
+        return at is not None and timedelta(0) <= now - at < pause
 
 
 def judge_legs(d: Draft, trigger: Trigger, role: Role) -> tuple[Judgement, ...]:
@@ -77,7 +89,8 @@ def run_triggers(d: Draft, role: Role) -> tuple[Fired, ...]:
         old = before.get(trigger.name)
         judgement = judge_trigger(d, trigger, role)
         since = _since(old, judgement, d.legs.get(trigger.name, ()), d.now)
-        acted, shared = (old.acted_at, old.shared_since) if old is not None and since is not None else (None, None)
+        acted = old.acted_at if old is not None else None
+        shared = old.shared_since if old is not None and since is not None else None
         verdict = said(trigger.name, "trigger", judgement, since, old, acted_at=acted, shared_since=shared)
         if verdict is not old:
             news.append(verdict)

@@ -55,6 +55,11 @@ def value(query: str) -> Node:
     return {"metrics": [{"name": "m", "value": query}], "thresholds": [], "triggers": [trigger]}
 
 
+def never_judged(at: str) -> Node:
+    """A limit that counts in a place the release does not have."""
+    return {"thresholds": [{"name": "late", "metric": "http", "max": 0.01, "at": at}]}
+
+
 SCHEMA = "/spec/versions/0/schema/openAPIV3Schema"
 RULES = f"{SCHEMA}/properties/spec/properties/settle/properties/steps/x-kubernetes-validations"
 """Where the rule on the steps of a settling is in the definition."""
@@ -84,7 +89,10 @@ CASES = [
         "spec.thresholds[low].min",
         {"thresholds": [{"name": "low", "metric": "slow", "min": 0.1}], "policyRef": {"name": "quantile-policy"}},
     ),
+    Case("a threshold of a watch that is not", "InvalidSpec", "spec.thresholds[late].at: watch", never_judged("watch")),
+    Case("a threshold of no mirror", "InvalidSpec", "spec.thresholds[late].at: mirror", never_judged("mirror")),
     Case("a server nobody declared", "PrometheusUnknown", "elsewhere", {"prometheus": "elsewhere"}),
+    Case("an alert that no server has loaded", "AlertMissing", "NoSuchBurnRate1h", {"prometheus": "watched"}),
     Case("a route that does not exist", "RouteNotFound", "absent", {"traffic": traffic(**route("absent"))}),
     Case("a rule the route does not have", "RouteInvalid", "nope", {"traffic": traffic(**route("shop", rule="nope"))}),
     Case("a Service that does not exist", "ServiceNotFound", "absent", {"traffic": traffic(canary="absent")}),
@@ -102,8 +110,10 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def operator(cluster: Cluster) -> Iterator[Operator]:
-    """An operator with a tick of a second."""
-    running = cluster.start_operator(operator_config(cluster))
+    """An operator with a tick of a second, whose second server asks for an alert that no server has loaded."""
+    config = operator_config(cluster)
+    config["servers"]["watched"] = config["servers"]["default"] | {"alerts": ["NoSuchBurnRate1h"]}
+    running = cluster.start_operator(config)
     yield running
     running.stop()
 

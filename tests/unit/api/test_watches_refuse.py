@@ -22,6 +22,8 @@ STEP = MITIGATED | {"action": "stepBack"}
         ("errorBudget", BUDGET | {"window": "721h"}, "spec.errorBudget.window", "at most 720h"),
         ("errorBudget", BUDGET | {"metric": "nothing"}, "spec.errorBudget.metric", "no metric is called nothing"),
         ("errorBudget", BUDGET | {"metric": "latency"}, "spec.errorBudget.metric", "bad and total"),
+        ("thresholds.0.at", "watch", "spec.thresholds[errors].at: watch", "add spec.watch or remove at"),
+        ("thresholds.0.at", "mirror", "spec.thresholds[errors].at: mirror", "give a stage mirror, or remove at"),
         ("triggers.0", MITIGATED | {"mitigation": FLAGS | {"set": {}}}, "mitigation.set", "at least one key"),
         ("triggers.0", MITIGATED | {"mitigation": FLAGS | {"set": {"a/b": "c"}}}, "mitigation.set", "letters"),
         ("triggers.0", MITIGATED | {"mitigation": FLAGS | {"cooldown": "25h"}}, "mitigation.cooldown", "at most 24h"),

@@ -166,6 +166,16 @@ def test_without_a_line_no_critical_finding_is_borne() -> None:
     assert file("vulnerabilities", counts={"critical": 0, "high": 7}).verdict is Verdict.PASS
 
 
+def test_a_dashboard_has_a_default_for_each_of_its_variables() -> None:
+    fine = file("dashboard", variables=2, form="Grafana dashboard")
+    assert (fine.verdict, fine.message) == (Verdict.PASS, "Grafana dashboard, 2 variables with defaults")
+    assert file("dashboard").verdict is Verdict.PASS, "a dashboard needs no variables"
+    failed = file("dashboard", variables=5, without_default=("a", "b", "c", "d"))
+    assert failed.verdict is Verdict.FAIL
+    assert failed.message == "variables without a default: a, b, c and 1 more"
+    assert "0 variables, expected variables >= 1" in file("dashboard", ["variables >= 1"]).message
+
+
 def test_provenance_names_what_every_pod_runs() -> None:
     slsa = "https://slsa.dev/provenance/v1"
     said = {"subjects": (DIGEST,), "predicate": slsa, "builder": "https://ci"}
