@@ -113,10 +113,10 @@ class Desk:
             self._m.decimal_errors.inc()
 
     def _score(self) -> None:
-        """A score, unless the model is less sure of it than it has to be."""
+        """A score, which nobody gets where the model is less sure of it than it has to be."""
         confidence = self.confidence()
+        self._m.confidence.observe(confidence)
         if confidence >= self._settings.confidence_floor:
-            self._m.confidence.observe(confidence)
             self._m.scores.labels(next(self._buckets)).inc()
 
     def confidence(self) -> float:

@@ -65,24 +65,6 @@ def test_a_stage_begins_only_when_every_pod_shows_the_value(flag_operator: Opera
     assert desk.value() == "0.5"
 
 
-def test_a_bad_feature_is_off_within_seconds_and_the_evidence_says_why(flag_operator: Operator, desk: FlagDesk) -> None:
-    desk.begin()
-    desk.start_load(rps=RPS)
-    release(desk, stages=[{"name": "half", "weight": 50, "duration": "5m"}])
-    desk.until("half is in force", lambda s: s["weight"]["desired"] == 50 and s["weight"]["verified"])
-    since = desk.cluster.audit_cursor()
-    desk.break_feature("server-errors")
-    status = desk.until_phase("RolledBack")
-    assert desk.values_written(since)[-1] == "0"
-    record = status["rollback"]
-    assert record["trigger"] == "burst"
-    assert record["seconds"] < 5
-    desk.in_force("0")
-    stored = checked(desk)
-    assert stored.kinds[-2:] == ["TriggerFired", "RolledBack"]
-    assert stored.last("TriggerFired")["data"]["trigger"] == "burst"
-
-
 def test_a_person_who_edits_the_flag_is_noticed_named_and_in_the_end_decides(
     flag_operator: Operator, desk: FlagDesk
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 from e2e.conftest import operator_user
 from e2e.ladder import PACE, POLICY, quick, release_by_policy
 from e2e.trials import LONG, written
+from testbed.evidence import checked
 from testbed.flagdesk import FLAG, OWN_SETTINGS, FlagDesk, flag_config
 from testbed.invariants import Watcher
 from testbed.waiting import wait_for
@@ -129,13 +130,21 @@ def test_a_stale_stream_has_the_executor_probed_and_is_told_of_while_the_feature
     wait_for("it is asked how it is", lambda: desk.counted('executor_probes_total{answer="silent"') >= 1, timeout=15)
 
 
-def test_errors_turn_the_flag_off_at_once_and_the_settings_are_those_from_before(triage: Triage) -> None:
+def test_errors_turn_the_flag_off_at_once_the_evidence_says_why_and_the_settings_are_those_from_before(
+    triage: Triage,
+) -> None:
     desk = triage.acts("stale")
     desk.break_feature("server-errors")
-    status = desk.until_phase("RolledBack", timeout=60)
-    assert status["rollback"]["trigger"] == "errors", status["rollback"]
+    record = desk.until_phase("RolledBack", timeout=60)["rollback"]
+    assert (record["trigger"], record["seconds"] < 5) == ("errors", True), record
     assert triage.values_after("stale") == ["0.5", "0"]
+    desk.in_force("0")
     wait_for("settings are set back", lambda: desk.settings() == OWN_SETTINGS, timeout=30)
+    desk.until("stored", lambda s: not s.get("mitigations") and not s.get("pendingEvidence"))
+    stored = checked(desk)
+    why = stored.kinds.index("TriggerFired")
+    assert stored.kinds[why : why + 2] == ["TriggerFired", "RolledBack"]
+    assert stored.entries[why]["data"]["trigger"] == "errors"
 
 
 def test_a_counter_move_that_helps_lets_the_feature_climb_again_from_preview(triage: Triage) -> None:

@@ -194,7 +194,14 @@ async def test_the_counter_move_of_a_slow_feature_makes_it_fast_and_gives_fewer_
     await slow.orders(20)
     scores = sum(slow.value("ml_score_total", bucket=bucket) for bucket in ("low", "middle", "high"))
     assert scores == 15, "a quarter of them has less confidence than 0.65"
-    assert slow.value("ml_confidence_bucket", le="0.65") == 0
+
+
+async def test_how_sure_the_model_is_of_scores_it_withholds_is_told_too(tmp_path: Path) -> None:
+    (tmp_path / "CONFIDENCE_FLOOR").write_text("0.5")
+    unsure = Process(Fault.UNSURE_MODEL, settings=Settings(tmp_path))
+    await unsure.orders(20)
+    assert sum(unsure.value("ml_score_total", bucket=bucket) for bucket in ("low", "middle", "high")) == 0
+    assert unsure.value("ml_confidence_bucket", le="0.45") == 20
 
 
 async def test_the_counter_move_of_an_unsure_feature_makes_it_sure(tmp_path: Path) -> None:
