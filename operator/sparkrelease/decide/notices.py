@@ -51,6 +51,7 @@ _TOPICS: Mapping[Reason, Topic] = {
     Reason.POLICY_NOT_FOUND: Topic.BLOCKED,
     Reason.PROMETHEUS_UNKNOWN: Topic.BLOCKED,
     Reason.NOTIFIED: Topic.ALERT,
+    Reason.MITIGATING: Topic.ALERT,
     Reason.STEPPED_BACK: Topic.ALERT,
     Reason.SHARED_INCIDENT: Topic.ALERT,
     Reason.SETTLE_BREACHED: Topic.ALERT,

@@ -33,6 +33,7 @@ def draft(reason: Reason, *, warning: bool = False, message: str = "said") -> Ev
         (draft(Reason.WATCH_CHECKED, warning=True), Topic.GATE),
         (draft(Reason.ROLLED_BACK, warning=True), Topic.ROLLBACK),
         (draft(Reason.NOTIFIED, warning=True), Topic.ALERT),
+        (draft(Reason.MITIGATING, warning=True), Topic.ALERT),
         (draft(Reason.NO_DATA, warning=True), Topic.WARNING),
         (draft(Reason.INTERNAL_ERROR, warning=True), Topic.WARNING),
         (draft(Reason.WEIGHT_VERIFIED), None),
