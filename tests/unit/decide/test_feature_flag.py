@@ -20,6 +20,7 @@ from sparkrelease.decide.flagging import FlagSeen, Shown, flag_query, in_force
 from sparkrelease.decide.plan import Plan, ReleaseRoute
 from sparkrelease.decide.resolve import resolve
 from sparkrelease.decide.selectors import Selector
+from unit.decide.signatures import sign
 from unit.decide.world import FP1, FP2, FP3, START, World, spec
 
 FLAG = {"configMap": "shop-flags", "key": "FEATURE_ML_SCORING", "metric": "feature_flag_value"}
@@ -84,6 +85,37 @@ def test_a_bad_feature_goes_back_to_0_and_its_version_is_refused() -> None:
     made.reading = Counts(0, 1000)
     made.run_for(600)
     assert made.route.canary_weight == 0
+
+
+def test_a_feature_that_takes_down_every_pod_is_turned_off_with_nobody_ready_to_take_its_users() -> None:
+    made = world()
+    made.reach(50)
+    made.stable = made.canary = replace(made.stable, ready=0, not_ready=2, fingerprints=frozenset())
+    made.run_for(10)
+    assert made.route.canary_weight == 0
+    assert made.status.phase is Phase.ROLLED_BACK
+
+
+def test_with_two_workloads_a_rollback_waits_for_the_first_pod_of_stable() -> None:
+    made = world()
+    made.one, made.stable = False, replace(made.stable, fingerprints=FP1)
+    made.reach(50)
+    made.reading = Counts(300, 1000)
+    made.stable = replace(made.stable, ready=0, not_ready=2, fingerprints=frozenset())
+    made.run_for(30)
+    assert (made.route.canary_weight, made.reason()) == (50, Reason.STABLE_UNAVAILABLE)
+    made.stable = replace(made.stable, ready=1, fingerprints=FP1)
+    made.run_for(5)
+    assert made.route.canary_weight == 0
+
+
+def test_a_feature_of_one_workload_begins_once_it_is_signed() -> None:
+    made = world(checklist=[{"name": "backups"}])
+    made.run_for(30)
+    assert made.status.phase is Phase.AWAITING_APPROVAL
+    sign(made, "jane", "backups")
+    made.run_for(15)
+    assert made.weights == [1]
 
 
 def test_two_workloads_that_are_the_same_are_nothing_to_release_with_a_flag_either() -> None:
