@@ -96,6 +96,30 @@ def test_after_the_copy_is_written_a_breach_holds_because_no_weight_leads_back()
     assert world.status.command is not None and "refused" in world.status.command.result
 
 
+def test_what_was_copied_is_not_forgotten_while_the_deployments_cannot_be_read() -> None:
+    world = copied()
+    world.round()
+    world.workload = replace(world.workload, problem=Problem(Reason.API_SERVER_UNREACHABLE, "no answer"))
+    world.reading = BAD
+    world.run_for(30)
+    assert world.route.canary_weight == 100
+    assert world.status.refused == ()
+    assert "another one" in world.why()
+
+
+def test_a_promotion_that_is_not_copied_yet_goes_back_also_while_the_deployments_cannot_be_read() -> None:
+    world = at_rest()
+    ship(world, "v2", "t2")
+    world.works = False
+    world.tick_by_tick(400)
+    assert world.status.run is not None and world.status.run.promoted_at is not None
+    world.workload = replace(world.workload, problem=Problem(Reason.API_SERVER_UNREACHABLE, "no answer"))
+    world.reading = BAD
+    world.run_for(10)
+    assert world.route.canary_weight == 0
+    assert world.status.history[0].outcome is Outcome.ROLLED_BACK
+
+
 def test_a_canary_without_pods_after_the_copy_is_written_leaves_traffic_to_stable() -> None:
     world = copied()
     world.canary = replace(world.canary, ready=0, fingerprints=frozenset())
