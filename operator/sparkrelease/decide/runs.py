@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 
 from sparkrelease.api.command import Verb
+from sparkrelease.api.flags import value_of
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import (
     BaselineStatus,
@@ -17,6 +18,7 @@ from sparkrelease.api.status import (
     RefusedVersion,
     Run,
     Settled,
+    SparkReleaseStatus,
     WeightStatus,
 )
 from sparkrelease.decide.approvals import wanted_before
@@ -174,6 +176,13 @@ def one_workload(run: Run | None) -> bool:
 def stays_on(run: Run | None) -> bool:
     """Whether an ended run leaves its flag as it is: a feature is settled where it serves everybody."""
     return run is not None and run.end is Outcome.SETTLED and one_workload(run)
+
+
+def state_at_rest(status: SparkReleaseStatus) -> str | None:
+    """What a referenced route, or a flag, says at rest: as before the run, and on where a feature is settled."""
+    if stays_on(status.run):
+        return value_of(status.weight.desired)
+    return status.original_route.state if status.original_route is not None else None
 
 
 def where_settled(run: Run | None) -> str:

@@ -73,6 +73,37 @@ def test_a_feature_climbs_the_ladder_and_is_settled_where_it_serves_everybody() 
     assert (made.status, made.route, len(made.entries)) == before
 
 
+def just_settled(**changes: object) -> FlagWorld:
+    """A feature that serves everybody, and whose flag bears the marks of its run yet."""
+    made = world(**changes)
+    for _ in range(200):
+        made.now += made.tick
+        made.round()
+        if made.status.run is not None and made.status.run.end is Outcome.SETTLED:
+            assert made.route.mark is not None
+            return made
+    raise AssertionError(made.why())
+
+
+@pytest.mark.parametrize("policy", ["Restore", "Delete"])
+@pytest.mark.parametrize("at_rest", [False, True])
+def test_a_settled_feature_stays_on_when_its_release_is_deleted(policy: str, at_rest: bool) -> None:
+    made = just_settled(deletionPolicy=policy)
+    if at_rest:
+        made.run_for(60)
+    made.deleting = True
+    made.run_for(10)
+    assert (made.route.canary_weight, made.route.mark) == (100, None)
+    assert not made.finalizer
+
+
+def test_a_settled_feature_stays_on_when_its_release_resolves_to_nothing_any_more() -> None:
+    made = just_settled()
+    made.spec_problem = Problem(Reason.POLICY_NOT_FOUND, "no such policy")
+    made.run_for(10)
+    assert (made.route.canary_weight, made.route.mark) == (100, None)
+
+
 def test_a_bad_feature_goes_back_to_0_and_its_version_is_refused() -> None:
     made = world()
     made.reach(50)
