@@ -209,6 +209,20 @@ def test_a_persons_edit_is_set_again_counted_and_in_the_end_a_rollback() -> None
     assert Reason.ROUTE_CONTESTED in {entry.kind for entry in made.entries}
 
 
+def test_a_value_that_is_no_share_holds_is_left_as_it_is_and_is_no_way_around_a_rollback() -> None:
+    made = world()
+    made.reach(10)
+    made.run_for(5)
+    writes = len(made.weights)
+    nonsense = Problem(Reason.ROUTE_INVALID, "the flag holds 'off', which is no share")
+    made.route = replace(made.route, canary_weight=None, problem=nonsense)
+    made.run_for(120)
+    assert (len(made.weights), made.reason()) == (writes, Reason.ROUTE_INVALID)
+    made.reading = Counts(300, 1000)
+    made.round()
+    assert made.weights[writes:] == [0]
+
+
 def test_a_gateway_does_not_contradict_a_flag() -> None:
     made = world()
     made.reach(50)

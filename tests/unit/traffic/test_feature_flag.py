@@ -116,6 +116,16 @@ async def test_a_key_that_is_not_there_is_not_made_by_a_raise(api: FakeAPI, flag
     assert api.writes == 0
 
 
+async def test_a_value_that_is_no_share_is_not_written_over_by_a_raise(
+    api: FakeAPI, flag_provider: FeatureFlagProvider
+) -> None:
+    api.put("configmaps", config_map("off"))
+    answer = await flag_provider.apply(TARGET, set_to(10), 7)
+    assert answer.problem is not None
+    assert "holds 'off', which is no share" in answer.problem.message
+    assert flags(api)["data"][KEY] == "off"
+
+
 async def test_another_releases_flag_is_never_raised_and_always_lowered(
     api: FakeAPI, flag_provider: FeatureFlagProvider
 ) -> None:
