@@ -70,7 +70,7 @@ def _unmeasured(d: Draft) -> Rollback | None:
 def _note_verified(d: Draft, record: Rollback) -> Rollback:
     """Since when the gateway is known to do what the route says."""
     route = d.facts.route
-    there = not route.exists or (same_weight(route.canary_weight, 0) and route.verification in _SILENT)
+    there = route.gone or (same_weight(route.canary_weight, 0) and route.verification in _SILENT)
     if record.verified_at is None and there:
         record = record.model_copy(update={"verified_at": d.now})
         d.put(rollback=record)

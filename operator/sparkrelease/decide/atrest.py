@@ -25,7 +25,7 @@ def rest(d: Draft) -> None:
     _note_open(d)
     if not route_at_rest(d):
         return
-    d.finalizer = False
+    _let_go(d)
     if undo_mitigations(d):
         return
     park_candidate(d)
@@ -82,6 +82,16 @@ def route_at_rest(d: Draft) -> bool:
     d.wake_at = d.now + d.facts.tick
     _say_after(d, d.status.run)
     return False
+
+
+def _let_go(d: Draft) -> None:
+    """Takes the finalizer off, unless a run that may have moved traffic has left a route that nobody could read yet."""
+    route, run = d.facts.route, d.status.run
+    unread = not route.exists and not route.gone
+    if unread and d.facts.has_finalizer and run is not None and not run.dry:
+        d.wake_at = d.now + d.facts.tick
+    else:
+        d.finalizer = False
 
 
 def _say_after(d: Draft, run: Run | None) -> None:

@@ -22,9 +22,12 @@ def delete(d: Draft) -> None:
         text = "deleted before it was settled; traffic goes to stable" if promoted else "deleted during the run"
         _end(d, policy, text)
     route, run = d.facts.route, d.status.run
-    if policy is DeletionPolicy.ORPHAN or not route.exists or run is None or run.dry:
+    if policy is DeletionPolicy.ORPHAN or route.gone or run is None or run.dry:
         d.finalizer = False
         return
+    if not route.exists:
+        d.wake_at = d.now + d.facts.tick
+        return  # nobody could read it yet: it may give canary everything
     ours = route.mark is not None and route.mark.run == run.id
     stays = stays_on(run)
     if ours and not stays and not all_on_stable(route):

@@ -87,7 +87,7 @@ def continue_rollback(d: Draft) -> None:
     weight = d.status.weight
     if weight.observed != route.canary_weight:
         d.put(weight=weight.model_copy(update={"observed": route.canary_weight}))
-    if all_on_stable(route) or run.dry or not route.exists:
+    if all_on_stable(route) or run.dry or route.gone:
         at = max(route.written_at or d.now, record.decided_at)
         seconds = round((at - record.decided_at).total_seconds(), 3)
         d.put(rollback=record.model_copy(update={"traffic_at": at, "seconds": seconds}))

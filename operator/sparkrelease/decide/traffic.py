@@ -171,11 +171,9 @@ def _hold_contested(d: Draft, contested: ContestedStatus) -> Problem | None:
     text = f"{contested.manager or 'somebody'} changed the weights {contested.total} times"
     d.condition(ConditionType.TRAFFIC_CONTESTED, "True", Reason.TRAFFIC_CONTESTED, text)
     d.hold(Reason.TRAFFIC_CONTESTED, text)
-    disagree = live is None and reverted(d)
-    higher = live is not None and (
-        live >= d.status.weight.desired + WEIGHT_STEP or d.mirrored >= d.mirror + WEIGHT_STEP
-    )
-    if disagree or higher:
+    weight_above = live is not None and live >= d.status.weight.desired + WEIGHT_STEP
+    mirror_above = live is not None and d.mirrored >= d.mirror + WEIGHT_STEP
+    if weight_above or mirror_above or (live is None and reverted(d)):
         d.aim(d.status.weight.desired, mirror=d.mirror, reassert=True)
     limit = d.spec.traffic.contested.rollback_after
     if d.now - contested.since >= limit:

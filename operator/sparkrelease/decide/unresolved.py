@@ -18,6 +18,8 @@ def decide_unresolved(status: SparkReleaseStatus, facts: Facts, now: datetime) -
     homeward = _bring_home(status, facts, now)
     if homeward is not None:
         return homeward
+    if facts.has_finalizer and not facts.route.exists and not facts.route.gone:
+        return Plan(status=status, wake_at=now + facts.tick)  # nobody could read yet where its traffic is
     if facts.deleting:
         return Plan(status=status, finalizer=False)
     problem = facts.spec_problem or Problem(Reason.INVALID_SPEC, "the spec cannot be read")

@@ -1,4 +1,4 @@
-"""Routes whose weights cannot be told: rules that disagree, rules that are not ours to write, values that are no share."""
+"""Routes whose weights cannot be told: rules that disagree, and rules that are not ours to write."""
 
 from __future__ import annotations
 

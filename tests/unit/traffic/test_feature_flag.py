@@ -151,6 +151,23 @@ async def test_release_puts_the_value_of_before_back_and_takes_the_marks_off(
     assert (await flag_provider.apply(TARGET, ReleaseRoute(original), 7)).outcome is ApplyOutcome.UNCHANGED
 
 
+async def test_a_flag_nobody_has_read_is_not_one_that_is_not_there(
+    api: FakeAPI, flag_provider: FeatureFlagProvider
+) -> None:
+    unread = flag_provider.observe(TARGET)
+    assert (unread.exists, unread.gone) == (False, False)
+    api.refuse_reads = (403, "no")
+    assert not (await flag_provider.refresh(TARGET)).gone
+    assert not flag_provider.observe(TARGET).gone
+    api.refuse_reads = None
+    assert (await flag_provider.refresh(TARGET)).gone
+    assert flag_provider.observe(TARGET).gone
+    flag_provider.see("ConfigMap", "MODIFIED", api.put("configmaps", config_map("0.5")))
+    assert flag_provider.observe(TARGET).canary_weight == 50
+    flag_provider.see("ConfigMap", "DELETED", flags(api))
+    assert flag_provider.observe(TARGET).gone
+
+
 async def test_who_changed_the_value_is_told_by_the_owner_of_its_key(
     api: FakeAPI, flag_provider: FeatureFlagProvider
 ) -> None:
