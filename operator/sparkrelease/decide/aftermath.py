@@ -76,7 +76,7 @@ def _note_verified(d: Draft, record: Rollback) -> Rollback:
 
 
 def _nobody_says(d: Draft) -> bool:
-    """Whether nobody will say that what the route says is in force: of a flag only the pods can, which are not asked."""
+    """Whether nobody will say that the route is in force: of a flag only the pods can, and they are asked no more."""
     return d.facts.route.verification is Verification.UNSUPPORTED
 
 

@@ -332,5 +332,25 @@ def test_steps_of_the_way_back_are_rungs_too() -> None:
     assert "spec.settle.steps[0]: 25 is no rung" in found.message
 
 
+@pytest.mark.parametrize(("name", "key"), [("shop-flags", "OTHER"), ("other", FLAG["key"])])
+@pytest.mark.parametrize("own", [True, False])
+def test_a_mitigation_may_set_any_key_but_the_flag_itself(name: str, key: str, own: bool) -> None:
+    def triggers(config_map: str, changed: str) -> list[dict[str, object]]:
+        leg = {"metric": "http", "op": ">", "value": 0.05}
+        mitigation = {"configMap": config_map, "set": {changed: "0"}}
+        return [{"name": "burst", "all": [leg], "action": "mitigate", "mitigation": mitigation}]
+
+    def resolved(given_triggers: list[dict[str, object]]) -> object:
+        if own:
+            return resolve(flagged(triggers=given_triggers), None)
+        policy = ReleasePolicySpec.model_validate({"triggers": given_triggers})
+        return resolve(flagged(triggers=[], policyRef={"name": "p"}), policy)
+
+    assert not isinstance(resolved(triggers(name, key)), Problem)
+    found = resolved(triggers(FLAG["configMap"], FLAG["key"]))
+    assert isinstance(found, Problem)
+    assert f"spec.triggers[burst].mitigation.set.{FLAG['key']}: it is the flag" in found.message
+
+
 def test_every_weight_of_the_ladder_has_the_share_a_pod_shows() -> None:
     assert [value_of(weight) for weight in (0, 1, 10, 50, 100)] == ["0", "preview", "0.1", "0.5", "1.0"]
