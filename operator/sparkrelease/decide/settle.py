@@ -70,7 +70,10 @@ def _enter_step(d: Draft, index: int) -> None:
 
 
 def walk_back(d: Draft, *, observing: bool) -> None:
-    """Starts, continues or finishes the walk back. `observing`: weight verified, stable's data fresh, nothing holds."""
+    """Starts, continues or finishes the walk back. `observing`: weight verified, stable's data fresh, nothing holds.
+
+    Who says settle need not wait for stable; but what the operator itself brings to stable has to be there.
+    """
     run = d.run
     if run is None or d.paused:
         return
@@ -78,12 +81,13 @@ def walk_back(d: Draft, *, observing: bool) -> None:
         settle_run(d, f"{run.version} is on for everybody: the pods that serve it are stable's own")
         return
     copy_to_stable(d)
+    forced = run.settle_forced and (copied(d) or not is_managed(d))
     if d.status.stage is None:
-        ready = run.settle_forced or (stable_caught_up(d) and not run.settle_held)
+        ready = forced or (stable_caught_up(d) and not run.settle_held)
         if ready and not d.holds:
             _enter_step(d, 0)
         return
-    if not run.settle_forced and not stable_caught_up(d):
+    if not forced and not stable_caught_up(d):
         d.hold(Reason.STABLE_NOT_READY, "stable no longer serves the promoted version with enough ready endpoints")
         observing = False
     length = d.spec.settle.interval

@@ -96,6 +96,22 @@ def test_after_the_copy_is_written_a_breach_holds_because_no_weight_leads_back()
     assert world.status.command is not None and "refused" in world.status.command.result
 
 
+def test_a_settle_command_does_not_bring_traffic_to_a_stable_that_has_the_old_template_yet() -> None:
+    world = at_rest()
+    ship(world, "v2", "t2")
+    world.works = False
+    world.tick_by_tick(400)
+    assert world.status.run is not None and world.status.run.promoted_at is not None
+    world.say(Verb.SETTLE)
+    world.tick_by_tick(120)
+    assert world.route.canary_weight == 100
+    assert world.status.settled is None or world.status.settled.template == "t1"
+    world.works = True
+    world.tick_by_tick(120)
+    assert world.status.settled is not None and world.status.settled.template == "t2"
+    assert (world.route.canary_weight, world.workload.stable.template) == (0, "t2")
+
+
 def test_what_was_copied_is_not_forgotten_while_the_deployments_cannot_be_read() -> None:
     world = copied()
     world.round()
