@@ -231,19 +231,20 @@ def refuse_version(d: Draft) -> None:
     run = d.status.run
     if run is None:
         return
-    others = tuple(r for r in d.status.refused if r.version != run.version)
-    d.put(
-        refused=(
-            RefusedVersion(
-                version=run.version,
-                run=run.id,
-                fingerprint=run.canary_fingerprint,
-                template=run.template,
-                at=d.now,
-            ),
-            *others,
-        )[:_HISTORY]
+    refused = RefusedVersion(
+        version=run.version,
+        run=run.id,
+        fingerprint=run.canary_fingerprint,
+        template=run.template,
+        at=d.now,
     )
+    remember_refused(d, refused)
+
+
+def remember_refused(d: Draft, refused: RefusedVersion) -> None:
+    """Adds it. Several templates of one version may be refused: of a managed workload the template is what counts."""
+    others = (r for r in d.status.refused if (r.version, r.template) != (refused.version, refused.template))
+    d.put(refused=(refused, *others)[:_HISTORY])
 
 
 def same_pods_as_ended_run(d: Draft) -> bool:

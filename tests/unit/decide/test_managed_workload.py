@@ -110,6 +110,25 @@ def test_a_refused_template_stays_refused_under_any_version() -> None:
     assert "pod template" in world.why()
 
 
+def test_each_refused_template_of_one_version_stays_refused() -> None:
+    world = rolled_back()
+    (first,) = world.status.refused
+    version = world.spec.version
+    world.push("t3", replicas=2)
+    world.reading = Counts(0, 1000)
+    world.run_for(120)
+    world.roll()
+    world.reach(1)
+    world.reading = Counts(500, 1000)
+    world.run_for(60)
+    assert {(r.version, r.template) for r in world.status.refused} == {(version, first.template), (version, "t3")}
+    world.reading = Counts(0, 1000)
+    world.push(first.template, replicas=2)
+    writes = len(world.weights)
+    world.tick_by_tick(300)
+    assert len(world.weights) == writes
+
+
 def test_what_was_refused_before_the_workload_was_managed_does_not_become_stable() -> None:
     world = managed()
     refused = RefusedVersion(version="v1", run="v1-abcdef", fingerprint="fp-t1", at=world.now)
