@@ -11,6 +11,7 @@ from sparkrelease.decide.checks import checked, record_passed, subject_of
 from sparkrelease.decide.draft import Draft, same_weight
 from sparkrelease.decide.facts import Approval, Problem, Route
 from sparkrelease.decide.managed import stable_runs
+from sparkrelease.decide.obstacles import keep_owned_route
 from sparkrelease.decide.runs import baseline_data, end_run, look_again, one_workload, refuse_version
 from sparkrelease.decide.signing import approval_data, ballot, no_go_text, signature_data, wait_for_go
 from sparkrelease.decide.stages import enter_stage
@@ -28,6 +29,7 @@ def mind_go(d: Draft) -> None:
         return
     d.finalizer = False
     _see_weight(d)
+    keep_owned_route(d)
     votes = ballot(d)
     if votes.no_go is not None:
         _end_blocked(d, votes, votes.no_go)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from sparkrelease.api.command import Verb
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Phase
-from sparkrelease.decide.facts import Problem
+from sparkrelease.decide.facts import Problem, Route, RouteMark
+from sparkrelease.decide.plan import SetWeight
 from unit.decide.world import FOREIGN, World, spec
 
 BROKEN = Problem(Reason.ROUTE_INVALID, "no rule names both Services")
@@ -88,12 +91,53 @@ def test_a_rollback_of_a_route_that_cannot_be_read_is_tried_until_it_says_0() ->
     assert world.weights[-1] == 0
 
 
-def test_an_owned_route_that_is_gone_is_made_again_in_a_paused_release_too() -> None:
+# ---------------------------------------------------------------- the front door
+
+
+def owned() -> dict[str, object]:
     traffic = spec().traffic.model_dump(by_alias=True, exclude_none=True)
     traffic["gatewayAPI"] = {"owned": {"parentRefs": [{"name": "public"}], "rules": [{"name": "main"}]}}
-    world = quarter(traffic=traffic)
+    return traffic
+
+
+def deleted(world: World) -> None:
+    world.route = Route()
+
+
+def turned_to_canary(world: World) -> None:
+    world.route = replace(world.route, canary_weight=50.0)
+
+
+@pytest.mark.parametrize("strike", [deleted, turned_to_canary])
+def test_an_owned_route_is_put_right_after_a_rollback(strike: Callable[[World], None]) -> None:
+    world = quarter(traffic=owned())
+    world.say(Verb.ROLLBACK)
+    world.run_for(10)
+    strike(world)
+    plan = world.round()
+    assert plan.urgent
+    assert plan.route == SetWeight(0, RouteMark(epoch=world.epoch))
+    world.route = replace(world.route, exists=True, canary_weight=0.0)
+    world.run_for(5)
+    assert world.reason() == Reason.ROLLED_BACK
+
+
+@pytest.mark.parametrize("strike", [deleted, turned_to_canary])
+def test_an_owned_route_is_put_right_while_people_sign(strike: Callable[[World], None]) -> None:
+    world = World(spec=spec(traffic=owned(), checklist=[{"name": "backups"}]))
+    world.run_for(30)
+    assert world.status.phase is Phase.AWAITING_APPROVAL, world.why()
+    strike(world)
+    plan = world.round()
+    assert plan.urgent
+    assert plan.route == SetWeight(0, RouteMark(epoch=world.epoch))
+    assert world.status.phase is Phase.AWAITING_APPROVAL
+
+
+def test_an_owned_route_that_is_gone_is_made_again_in_a_paused_release_too() -> None:
+    world = quarter(traffic=owned())
     world.spec = world.spec.model_copy(update={"paused": True})
-    world.route = replace(world.route, exists=False, canary_weight=None, mark=None)
+    deleted(world)
     world.now += timedelta(seconds=5)
     plan = world.round()
     assert plan.route is not None
