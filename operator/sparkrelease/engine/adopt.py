@@ -48,7 +48,7 @@ class Adopter:
         if release.stamped_epoch != self._world.leadership.epoch and release.target is not None:
             if release.under_way and not self._world.traffic.observe(release.target).exists:
                 route = await self._world.traffic.refresh(release.target)
-                if not route.exists and not route.gone:
+                if not (route.exists or route.gone or release.deleting):
                     log.warning("%s/%s: %s", release.key.namespace, release.key.name, route.message)
                     return False
             return await self._routes.stamp(release, release.target)

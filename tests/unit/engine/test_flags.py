@@ -138,6 +138,19 @@ async def test_no_run_is_over_while_nobody_can_read_whether_its_flag_is_off(blin
     assert rig.route("flags").mark is None
 
 
+async def test_a_deletion_that_leaves_weights_alone_waits_for_no_flag(blind: Rig) -> None:
+    rig = blind
+    key = await half(rig)
+    rig.cluster.edit(key, deletionPolicy="Orphan")
+    rig.cluster.flags_unreadable = True
+    await rig.engine.scheduler.stop()
+    rig.cluster.delete(key)
+    await rig.restart()
+    await rig.seconds(2)
+    assert key not in rig.cluster.releases
+    assert rig.route("flags").weight == 50
+
+
 async def test_a_rollback_found_by_a_new_process_waits_for_the_flag_to_be_read_and_turns_it_off(blind: Rig) -> None:
     rig = blind
     key = await half(rig)
