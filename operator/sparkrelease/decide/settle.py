@@ -78,7 +78,8 @@ def walk_back(d: Draft, *, observing: bool) -> None:
     if run is None or d.paused:
         return
     if one_workload(run):
-        settle_run(d, f"{run.version} is on for everybody: the pods that serve it are stable's own")
+        if d.status.weight.verified:
+            settle_run(d, f"{run.version} is on for everybody: the pods that serve it are stable's own")
         return
     copy_to_stable(d)
     forced = run.settle_forced and (copied(d) or not is_managed(d))
@@ -130,7 +131,8 @@ def say_promoted(d: Draft) -> None:
         stands = "stable is being rolled out with it" if copied(d) else "its pod template goes to stable next"
         d.condition(ConditionType.SETTLED, "False", Reason.PROMOTING, f"{weight}; {stands}")
     else:
-        d.condition(ConditionType.SETTLED, "False", Reason.NOT_SETTLED, f"{weight}; roll {run.version} out on stable")
+        wants = "it is settled once every pod shows it" if one_workload(run) else f"roll {run.version} out on stable"
+        d.condition(ConditionType.SETTLED, "False", Reason.NOT_SETTLED, f"{weight}; {wants}")
     if d.facts.wanted_version and d.facts.wanted_version != run.version:
         text = f"{d.facts.wanted_version} waits: {run.version} is promoted but not on stable yet"
         d.stand(Phase.BLOCKED, "False", Reason.NOT_SETTLED, text, stalled=True)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparkrelease.api.command import Verb
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.flags import LADDER, value_of, weight_of
 from sparkrelease.api.problem import Problem
@@ -83,6 +84,22 @@ def just_settled(**changes: object) -> FlagWorld:
             assert made.route.mark is not None
             return made
     raise AssertionError(made.why())
+
+
+def test_a_feature_that_is_promoted_by_command_is_settled_once_every_pod_shows_it() -> None:
+    made = world()
+    made.reach(10)
+    made.run_for(5)
+    made.route = replace(made.route, verification=Verification.PENDING, reason=Reason.FLAG_PENDING)
+    made.say(Verb.PROMOTE, full=True)
+    made.run_for(120)
+    assert made.route.canary_weight == 100
+    assert made.status.run is not None and made.status.run.promoted_at is not None
+    assert made.status.run.end is None
+    assert made.condition(ConditionType.SETTLED) == "False"
+    made.route = replace(made.route, verification=Verification.VERIFIED)
+    made.run_for(10)
+    assert made.status.run.end is Outcome.SETTLED
 
 
 @pytest.mark.parametrize("policy", ["Restore", "Delete"])
