@@ -71,6 +71,22 @@ def test_the_copy_is_not_written_while_something_holds_or_the_weight_is_not_veri
     assert world.steps[before:] == []
 
 
+def test_the_copy_is_not_written_while_nobody_can_say_how_the_promoted_version_does() -> None:
+    world = at_rest()
+    ship(world, "v2", "t2")
+    world.works = False
+    world.tick_by_tick(400)
+    world.works, seen = True, world.reading
+    before = len(world.steps)
+    world.blind()
+    world.tick_by_tick(60)
+    assert world.status.weight.verified
+    assert world.steps[before:] == []
+    world.reading = world.stable_reading = seen
+    world.tick_by_tick(20)
+    assert isinstance(world.steps[before], CopyTemplate)
+
+
 def copied() -> ManagedWorld:
     """Promoted, and the copy has the template, but not its pods yet."""
     world = at_rest()
