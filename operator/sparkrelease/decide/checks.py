@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from sparkrelease.api.conditions import ConditionType
+from sparkrelease.api.conditions import ConditionType, find
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Phase, PreflightStatus, RuleVerdict, Verdict
 from sparkrelease.decide.budget import budget_asks
@@ -29,7 +29,10 @@ LOOK_AGAIN = timedelta(seconds=5)
 """Longest pause between two looks at items under way; an item that ends wakes its release at once."""
 
 PREFLIGHT_AGAIN = timedelta(seconds=30)
-"""Pause before checks that are built in are tried again by themselves."""
+"""Longest pause before checks that are built in are tried again by themselves.
+
+The first is a tick: what is missing is most often on its way, as the first scrape of a new pod is.
+"""
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=10)
 """Pause between a failed attempt and the next; doubled with each one that follows."""
@@ -55,8 +58,15 @@ def checked(d: Draft, subject: str) -> bool:
     fatal = [finding for finding in findings or () if finding.fatal]
     if fatal:
         say_blocked(d, fatal[0].problem.reason, "; ".join(f"{f.check}: {f.problem.message}" for f in fatal))
-        d.wake_at = d.now + PREFLIGHT_AGAIN
+        d.wake_at = d.now + _pause_of_looks(d)
     return not fatal
+
+
+def _pause_of_looks(d: Draft) -> timedelta:
+    """As long as the release has been blocked by now, so the pauses double; from a tick to the longest."""
+    blocked = find(d.status.conditions, ConditionType.PROGRESSING)
+    since = d.now if blocked is None else blocked.last_transition_time
+    return min(max(d.now - since, d.facts.tick), PREFLIGHT_AGAIN)
 
 
 def items_passed(d: Draft, subject: str) -> bool:

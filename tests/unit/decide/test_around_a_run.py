@@ -24,6 +24,20 @@ def test_a_failed_preflight_shifts_nothing_and_is_tried_again() -> None:
     world.reach(1)
 
 
+def test_checks_that_failed_are_made_again_after_a_tick_and_then_ever_more_rarely() -> None:
+    world = World(preflight=(Finding("metrics/errors", True, Problem(Reason.NO_SERIES, "not yet scraped")),))
+    pauses = []
+    for _ in range(7):
+        world.settle_rounds()
+        assert world.last is not None
+        assert world.last.wake_at is not None
+        pauses.append((world.last.wake_at - world.now).total_seconds())
+        world.now = world.last.wake_at
+    tick = world.tick.total_seconds()
+    assert pauses[:3] == [tick, tick, 2 * tick]
+    assert pauses[-1] == 30
+
+
 def test_traffic_must_be_on_stable_before_a_run() -> None:
     world = World(route=Route(exists=True, canary_weight=50.0, verification=Verification.VERIFIED))
     world.run_for(60)
