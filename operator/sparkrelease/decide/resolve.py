@@ -324,6 +324,13 @@ class _Merged:
             fault = f".metric: {self._no_metric(leg.metric)}" if metric is None else leg_fault(leg, metric)
             if fault is not None:
                 yield path + fault
+        flag, changed = self._flag, trigger.mitigation
+        same = flag is not None and changed is not None and changed.config_map == flag.config_map
+        if flag is not None and changed is not None and same and flag.key in changed.wanted:
+            yield (
+                f"spec.triggers[{trigger.name}].mitigation.set.{flag.key}: it is the flag that the stages of this "
+                "release set; use the action stepBack"
+            )
         stages = {stage.name for stage in self.stages}
         if trigger.stage is not None and trigger.stage not in stages:
             known = ", ".join(stage.name for stage in self.stages)

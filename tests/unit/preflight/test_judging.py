@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkrelease.api.status import Verdict
+from sparkrelease.api.status import RuleVerdict, Verdict
 from sparkrelease.decide.facts import Check
 from sparkrelease.decide.preflight.answers import FileAnswer, HttpAnswer, JobAnswer, SeriesAnswer, Unanswered
 from sparkrelease.decide.preflight.judge import judge
@@ -95,6 +95,20 @@ def test_an_answer_that_is_not_fails_with_what_was_found(expect: list[str], stat
 def test_a_body_that_is_not_json_has_no_fields() -> None:
     assert "not JSON" in answered([".a"], body=b"<html>").message
     assert "not JSON" in answered([".a"], body=b"[" * 100_000).message
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        answered([".status == ok"], body=b'{"status": "\\ud800"}'),
+        answered([".parts == ok"], body=b'{"parts": ["\\ud800"]}'),
+        answered(["x-by has ok"], x_by="caf\udce9"),
+    ],
+)
+def test_what_is_no_character_is_told_in_words_that_a_status_can_hold(check: Check) -> None:
+    assert check.verdict is Verdict.FAIL
+    told = RuleVerdict(rule="web", kind="preflight", verdict=Verdict.FAIL, message=check.message)
+    assert "expected" in told.model_dump_json()
 
 
 def test_a_redirect_can_be_what_is_expected() -> None:

@@ -74,7 +74,8 @@ class FeatureFlagProvider:
         self._door = FlagDoor(lane)
         self._urgent = FlagDoor(urgent)
         self._clock = clock
-        self._flags: dict[Place, FlagObject] = {}
+        self._flags: dict[Place, FlagObject | None] = {}
+        """None where the API server said that there is none; what nobody has read yet is not in it."""
         self._notes: dict[tuple[Place, str], WriteNote] = {}
 
     # ------------------------------------------------------------ reading
@@ -95,14 +96,17 @@ class FeatureFlagProvider:
         known = self._flags.get(seen.place)
         if event == "DELETED":
             if known is None or known.uid == seen.uid or not seen.uid:
-                self._flags.pop(seen.place, None)
+                self._flags[seen.place] = None
         elif known is None or known.uid != seen.uid or seen.order >= known.order:
             self._flags[seen.place] = seen
 
     def observe(self, target: Target) -> Route:
         """The flag as last seen, without asking."""
-        place = _place(target)
-        return facts_of(target, self._flags.get(place), self._notes.get(_noted(target), _NO_NOTE))
+        place, note = _place(target), self._notes.get(_noted(target), _NO_NOTE)
+        if place not in self._flags:
+            problem = Problem(Reason.ROUTE_PENDING, f"{label_of(target)} has not been read yet")
+            return Route(message=problem.message, problem=problem, write_problem=note.problem)
+        return facts_of(target, self._flags[place], note)
 
     async def refresh(self, target: Target) -> Route:
         """The flag as the API server has it now; with `problem` when it does not say."""
@@ -239,7 +243,7 @@ class FeatureFlagProvider:
         if reply.ok:
             self._take(reply)
         elif reply.not_found:
-            self._flags.pop(place, None)
+            self._flags[place] = None
         return reply
 
     def _lane_for(self, target: Target, action: SetWeight | ReleaseRoute) -> FlagDoor:

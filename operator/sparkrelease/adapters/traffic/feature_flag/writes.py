@@ -83,7 +83,7 @@ def _set(seen: FlagObject, target: Target, value: str, marks: Mapping[str, str])
         text = f"{label_of(target)} is in the hands of SparkRelease {other}; one ConfigMap serves one release at a time"
         return Problem(Reason.ROUTE_CONFLICT, text)
     problem = value_problem(target, seen)
-    if problem is not None and raised and seen.value(key) is None:
+    if problem is not None and raised:
         return problem
     return _patch(_changed(seen, key, value, marks))
 
