@@ -32,8 +32,8 @@ class Answer(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """No answer, or a 5xx."""
-        return self.code == 0 or self.code >= 500
+        """No answer, or one that says so: a 5xx, and a 404 of a gateway whose route is gone."""
+        return self.code == 0 or self.code >= 400
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,8 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """The cluster of this test session, with the product's CRDs and manifests installed."""
     if _obstacle in pytestconfig.stash:
         raise pytestconfig.stash[_obstacle]
-    started = session.start(pytestconfig.option.lane)
+    with _terminal(pytestconfig):
+        started = session.start(pytestconfig.option.lane)
     pytestconfig.stash[_running] = started
     try:
         yield started

@@ -170,6 +170,15 @@ class Shop:
         self.loads.append(load)
         return load
 
+    def open_side_door(self, rps: float, duration: float = 120) -> Load:
+        """Clients that reach canary alone, by a route that is none of the release's."""
+        route = self.route_manifest(canary=100)
+        route["metadata"]["name"] = f"{self.name}-side-door"
+        route["spec"]["hostnames"] = [f"side.{self.host}"]
+        self.cluster.apply(route, manager=GIT)
+        self.loads.append(self.cluster.start_load(f"side.{self.host}", rps=rps, duration=duration))
+        return self.loads[-1]
+
     def close(self) -> None:
         """Ends the clients and asks for the namespace to go."""
         for load in self.loads:

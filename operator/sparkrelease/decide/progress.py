@@ -256,7 +256,8 @@ def _judge_gate(d: Draft, stage: Stage, status: StageStatus) -> None:
     if result is None:
         return
     run = d.run
-    dry_pass = run is not None and run.dry and result.verdict is Verdict.INCONCLUSIVE
+    # A dry run gives canary no requests, so that there is too little of them, or no series of it, is no surprise.
+    dry_pass = run is not None and run.dry and result.verdict in {Verdict.INCONCLUSIVE, Verdict.NO_DATA}
     if result.verdict is Verdict.PASS or dry_pass:
         _pass_gate(d, stage, status, result)
     elif result.verdict is Verdict.FAIL and result.shared:
