@@ -12,6 +12,7 @@ from e2e.release_files import provenance
 from e2e.trials import written
 from testbed.objects import load_objects
 from testbed.paths import PROJECT
+from testbed.waiting import wait_for
 
 if TYPE_CHECKING:
     from testbed.cluster import Cluster, Operator
@@ -123,6 +124,9 @@ def test_nine_items_of_all_kinds_pass_and_then_traffic_moves(operator: Operator,
     assert {one["verdict"] for one in said.values()} == {"Pass"}
     assert said["migrations"]["details"]["exitCode"] == "0"
     assert said["migrations"]["details"]["log"].strip()
+    wait_for("the Job is removed", lambda: not cluster.list("batch/v1", "Job", shop.namespace))
+    pods = {"labels": "batch.kubernetes.io/job-name"}
+    wait_for("its pod too", lambda: not cluster.list("v1", "Pod", shop.namespace, **pods), timeout=60)
 
 
 def test_an_item_of_each_kind_blocks_is_healed_by_an_edit_and_only_warns_when_optional(

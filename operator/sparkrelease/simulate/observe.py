@@ -119,7 +119,7 @@ class Observer:
             return {}
         counted = {test.metric: test.counted_until for test in status.tests}
         found: dict[str, tuple[Window, ...]] = {}
-        for metric in set(self._tests.values()):
+        for metric in dict.fromkeys(self._tests.values()):
             since = [counted.get(test) or run.started_at for test, of in self._tests.items() if of == metric]
             found[metric] = tuple(self._window(metric, end) for end in self._ends(metric, min(since), now))
         return found

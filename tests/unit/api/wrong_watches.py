@@ -20,6 +20,14 @@ WATCHES = [
         "spec.watch.burnRates.objective",
         "less than",
     ),
+    Wrong(
+        "burn rates of nothing",
+        "watch",
+        DAY | {"burnRates": {}},
+        DAY | {"burnRates": {"objective": 0.99}},
+        "spec.watch.burnRates.objective",
+        "equired",
+    ),
     Wrong("a threshold nowhere", "thresholds.0.at", "noon", "gates", "spec.thresholds[0].at", ""),
     Wrong("a budget of nothing", "errorBudget", {"objective": 0.9}, BUDGET, "spec.errorBudget.metric", "equired"),
     Wrong(

@@ -146,6 +146,7 @@ def test_two_of_three_signatures_are_not_enough() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # a quarter of a minute of computing, and the machine may be busy with other tests
 def test_a_healthy_release_takes_25_hours_and_a_half_and_is_quiet_on_all_of_the_way() -> None:
     world = signed()
     began = world.now

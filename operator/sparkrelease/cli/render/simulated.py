@@ -10,6 +10,7 @@ from rich.table import Table
 
 from sparkrelease.cli.render import svg
 from sparkrelease.cli.render.words import Tone, count, say, span
+from sparkrelease.documents.drawing import Axis
 from sparkrelease.simulate.outcome import Ending, Result, Story, Summary
 from sparkrelease.simulate.scenario import Expect
 
@@ -136,14 +137,14 @@ def draw_runs(title: str, summaries: Sequence[Summary]) -> str:
 
 def _draw_run(drawing: svg.Drawing, top: float, summary: Summary, run: Result, story: Story) -> None:
     last = max([point.at for point in story.points], default=_MINUTE) / _MINUTE
-    time = svg.Axis(0, last, _LEFT, _RIGHT)
+    time = Axis(0, last, _LEFT, _RIGHT)
     heading = f"{summary.scenario.title}, seed {run.seed}: {_ending(run)}"
     drawing.write(_LEFT, top + 18, heading, font_size=13, font_weight="bold")
     highest = max([point.weight for point in story.points], default=0.0)
-    weight = svg.Panel(drawing, time, svg.Axis(0, max(highest, 1.0) * 1.25, top + 160, top + 44))
+    weight = svg.Panel(drawing, time, Axis(0, max(highest, 1.0) * 1.25, top + 160, top + 44))
     ratios = _ratios(story)
     worst = max([max(canary, stable) for _, canary, stable in ratios], default=0.0)
-    errors = svg.Panel(drawing, time, svg.Axis(0, max(worst, 0.1) * 1.15, top + 300, top + 190))
+    errors = svg.Panel(drawing, time, Axis(0, max(worst, 0.1) * 1.15, top + 300, top + 190))
     for panel, labels in ((weight, True), (errors, False)):
         for number, stage in enumerate(story.stages):
             label = f"{stage.name} {stage.weight:g} %" if labels else ""
