@@ -49,7 +49,11 @@ async def test_what_a_shadow_alone_is_judged_by_is_read_at_every_tick_and_what_t
     asked = measuring(FakeSource())
     at = {"errors": "gates", "p95": "watch", "lag": "mirror"}
     thresholds = [one.model_dump(by_alias=True, exclude_none=True) | {"at": at[one.name]} for one in spec().thresholds]
-    asked.follow(key(), spec(thresholds=thresholds, triggers=[]))
+    half = {"name": "half", "weight": 50, "duration": "5m"}
+    stages = [{"name": "shadow", "weight": 0, "mirror": 50, "duration": "5m"}, half]
+    asked.follow(
+        key(), spec(stages=stages, thresholds=thresholds, triggers=[], watch={"duration": "1h", "every": "5m"})
+    )
     await asked.tick(T0)
     assert set(asked.readings(key())) == {"http", "lag"}
 
