@@ -209,6 +209,22 @@ def test_stable_is_pinned_at_the_size_it_had_when_the_run_began() -> None:
     assert world.reason() != "StableCapacityLow"
 
 
+def test_a_stable_that_an_autoscaler_shrinks_holds_and_is_not_scaled() -> None:
+    world = at_rest()
+    seen = world.workload
+    world.workload = replace(seen, stable=replace(seen.stable, autoscaler="HorizontalPodAutoscaler shop"))
+    ship(world, "v2", "t2")
+    world.roll()
+    world.reach(1)
+    before = len(world.steps)
+    world.workload = replace(world.workload, stable=replace(world.workload.stable, replicas=1))
+    world.stable = replace(world.stable, ready=1)
+    world.run_for(60)
+    assert world.steps[before:] == []
+    assert world.route.canary_weight == 1
+    assert Reason.STABLE_CAPACITY_LOW in world.kinds()
+
+
 def test_a_scaled_down_candidate_that_somebody_wants_back_is_left_alone() -> None:
     world = good_run()
     before = len(world.steps)

@@ -146,11 +146,25 @@ async def test_another_releases_flag_is_never_raised_and_always_lowered(
     body = config_map("0.1")
     body["metadata"]["annotations"] = {RELEASE: "other", RUN: "v9", EPOCH: "3"}
     api.put("configmaps", body)
+    api.put("sparkreleases", {"metadata": {"name": "other"}})
     answer = await flag_provider.apply(TARGET, set_to(50), 7)
     assert answer.problem is not None
     assert answer.problem.reason is Reason.ROUTE_CONFLICT
     assert (await flag_provider.apply(TARGET, ReleaseRoute("0"), 7)).outcome is ApplyOutcome.UNCHANGED
     assert flags(api)["data"][KEY] == "0.1"
+
+
+async def test_marks_of_a_release_that_is_gone_keep_nobody_from_the_flag(
+    api: FakeAPI, flag_provider: FeatureFlagProvider
+) -> None:
+    body = config_map("0")
+    body["metadata"]["annotations"] = {RELEASE: "other", RUN: "v9", EPOCH: "3"}
+    api.put("configmaps", body)
+    assert await flag_provider.preflight(TARGET) == ()
+    answer = await flag_provider.apply(TARGET, set_to(50), 7)
+    assert answer.outcome is ApplyOutcome.CHANGED
+    assert flags(api)["data"][KEY] == "0.5"
+    assert flags(api)["metadata"]["annotations"][RELEASE] == "shop"
 
 
 @pytest.mark.parametrize("action", [set_to(50), set_to(0, rollback="errors"), ReleaseRoute("0")])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from sparkrelease.adapters.traffic.feature_flag.door import FlagDoor
@@ -24,6 +24,7 @@ from sparkrelease.adapters.traffic.feature_flag.writes import (
     Patch,
     Write,
     decide_write,
+    other_release,
     stamped,
     tested,
 )
@@ -50,13 +51,15 @@ class _Call:
     action: SetWeight | ReleaseRoute
     epoch: int
     door: FlagDoor
+    gone: str = ""
+    """A release whose marks are on the flag, and which is not there any more."""
 
     @property
     def place(self) -> Place:
         return _place(self.target)
 
     def decide(self, seen: FlagObject | None) -> Write:
-        return decide_write(seen, self.target, self.action, self.epoch)
+        return decide_write(seen, self.target, self.action, self.epoch, gone=self.gone)
 
 
 class FeatureFlagProvider:
@@ -141,6 +144,7 @@ class FeatureFlagProvider:
             if _unread(reply):
                 return self._failed(target, _problem(target, reply, "read"))
             base = self._flags.get(call.place)
+            call = await self._past_the_gone(call, base)
             write = call.decide(base)
         if not isinstance(write, Patch):
             return self._unwritten(target, write)
@@ -150,6 +154,13 @@ class FeatureFlagProvider:
         if reply.guard_failed or reply.not_found:
             return await self._refused(call, base)
         return self._failed(target, _problem(target, reply, "written"))
+
+    async def _past_the_gone(self, call: _Call, base: FlagObject | None) -> _Call:
+        """Minds no marks of a release that was deleted without taking them off (Orphan, or by force)."""
+        other = other_release(base, call.target)
+        if not other or not (await call.door.release(call.target.namespace, other)).not_found:
+            return call
+        return replace(call, gone=other)
 
     async def _refused(self, call: _Call, base: FlagObject | None) -> Applied:
         """Tells apart why a write was refused, by reading the flag again.
