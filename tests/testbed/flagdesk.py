@@ -38,6 +38,7 @@ def flag_config(cluster: Cluster, **changes: object) -> dict[str, Any]:
         "timeout": "10s",
         "maxAge": "15s",
         "labels": {"namespace": "namespace", "service": "side"},
+        "alerts": [],
     }
     return config
 
