@@ -127,6 +127,45 @@ async def test_of_every_server_something_is_asked_at_every_tick_and_all_once_it_
     assert {fact.canary for fact in asked.readings(key()).values()} == {UNREACHABLE}
 
 
+def unheard_until(seconds: float) -> FakeSource:
+    """A server that knows nothing of canary's lag before that second."""
+
+    def reply(_: str, promql: str, at: datetime) -> Answer:
+        known = healthy(promql, at)
+        silent = at < after(seconds) and "lag_seconds" in promql
+        return Answer([row for row in known.rows if not (silent and row.labels["service"] == "shop-canary")])
+
+    return FakeSource(reply)
+
+
+async def test_a_canary_that_has_just_got_its_first_requests_is_looked_for_until_it_is_seen() -> None:
+    """An answer of before its first scrape says that it has no series: the stage's clock would stand for long."""
+    source = unheard_until(7)
+    asked = measuring(source, servers=WITH_SHARE)
+    asked.follow(key(), spec())
+    await asked.tick(T0)
+    asked.rose(key(), after(0.5))
+    seen = []
+    for second in range(1, 30):
+        await asked.tick(after(second))
+        if canary(asked.readings(key()), "lag") == Value(5):
+            seen.append(second)
+    assert seen[0] == 7
+    lags = [at for _, promql, at in source.queries if "lag_s" in promql]
+    assert lags == [*map(after, range(8)), after(22)], "once it is seen, as seldom as its rules are patient"
+
+
+async def test_a_canary_that_stays_silent_is_looked_for_as_seldom_as_its_rules_are_patient_in_the_end() -> None:
+    source = unheard_until(math.inf)
+    asked = measuring(source, servers=WITH_SHARE)
+    asked.follow(key(), spec())
+    asked.rose(key(), T0)
+    for second in range(100):
+        await asked.tick(after(second))
+    late = [at for _, promql, at in source.queries if "lag_s" in promql and at > after(30)]
+    assert len(late) == 70 // 15
+
+
 async def test_what_nobody_follows_is_not_asked() -> None:
     source = FakeSource()
     asked = measuring(source, servers=WITH_SHARE)
