@@ -382,7 +382,7 @@ async def test_a_value_below_all_numbers_is_no_value_where_it_would_pass(limits:
     source = stage_of(-math.inf, -math.inf)
     asked = measuring(source)
     gate = await asked.gate(key(), release, timedelta(minutes=15), T0)
-    source.reply = lambda _, promql, at: Answer(
+    source.reply = lambda _, __, at: Answer(
         [row for side in ("stable", "canary") for row in rows("trading", f"shop-{side}", at, {"value": -math.inf})]
     )
     asked.follow(key(), release)

@@ -111,7 +111,7 @@ def test_the_gate_is_told_of_the_whole_stage() -> None:
         ({"min": 550, "max": 900}, True),
     ],
 )
-def test_the_gate_is_told_of_the_extreme_that_decides_as_the_operator_is(limits: dict[str, float], lowest: bool) -> None:
+def test_the_gate_is_told_of_the_extreme_that_decides_like_the_operator(limits: dict[str, float], lowest: bool) -> None:
     leg = {"metric": "memory", "kind": "trend", "over": "10m", "slopePerMinute": 5.0}
     leaks = {
         "metrics": [{"name": "memory", "value": "memory_bytes{$sel}"}],
