@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import RuleVerdict, Verdict
-from sparkrelease.api.triggers import Trigger, TriggerAction
+from sparkrelease.api.triggers import Leg, LegKind, Trigger, TriggerAction
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Role
 from sparkrelease.decide.legs.judge import judge_leg
@@ -22,6 +22,8 @@ _SPEAKS_FIRST = {
     for place, verdict in enumerate((Verdict.ERROR, Verdict.NO_DATA, Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL))
 }
 """Which leg speaks for the trigger: it fails only when every leg fails, and one that surely passes settles it."""
+
+_COMPARES = frozenset({LegKind.THRESHOLD, LegKind.VS_STABLE, LegKind.VS_BASELINE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,28 @@ def _since(
         return was or now
     blind = judgement.verdict in {Verdict.NO_DATA, Verdict.ERROR}
     return was if blind and all(leg.verdict is not Verdict.PASS for leg in legs) else None
+
+
+def told_triggers(d: Draft) -> dict[str, object]:
+    """By name of each trigger that is true now, what it compares and for how long it has been true, for evidence."""
+    since = {v.rule: v.since for v in d.status.verdicts if v.kind == "trigger" and v.since is not None}
+    return {
+        trigger.name: {
+            "action": trigger.action.value,
+            "forSeconds": trigger.for_.total_seconds(),
+            "heldForSeconds": (d.now - since[trigger.name]).total_seconds(),
+            "all": [_told_leg(leg) for leg in trigger.all],
+        }
+        for trigger in d.spec.triggers
+        if trigger.name in since
+    }
+
+
+def _told_leg(leg: Leg) -> dict[str, object]:
+    """A leg as it is declared, its comparison spelt out where it has one."""
+    declared = leg.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    op = {"op": leg.comparator} if leg.kind in _COMPARES else {}
+    return {"metric": leg.metric, "kind": leg.kind.value, **op, **declared}
 
 
 def run_triggers(d: Draft, role: Role) -> tuple[Fired, ...]:
