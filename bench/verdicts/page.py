@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +21,19 @@ from bench.verdicts.cells import (
     MAIN,
     RATES,
     SLOWER,
+    STAGES,
+    WARMUP,
     Cell,
     of_cell,
     traffic,
 )
-from bench.verdicts.engine import NAME, Numpy
+from bench.verdicts.engine import DEFAULTS, NAME, OURS, Numpy
 from bench.verdicts.figures import Figure, Figures, Found
-from bench.verdicts.goals import goals, multiple, soonest, times
+from bench.verdicts.goals import STRONGEST, awaited, evidence, goals, multiple, soonest, times
 from bench.verdicts.others import ORACLE, RULES, TOLERANT
 from bench.verdicts.peers.oracle import wald, with_margin
+from bench.verdicts.tries import WEIGHTS
+from sparkrelease.api.comparison import ComparisonTest
 from sparkrelease.cli.render import svg
 from sparkrelease.cli.render.simulated import draw_runs
 from sparkrelease.decide.comparison import MARGIN
@@ -62,13 +68,14 @@ METHOD = """\
   (SparkRelease: until its promotion). Medians and quantiles are over all runs, "never" is the longest time there
   is.
 - **SparkRelease** decides with the release's defaults but for `comparison.warmup`: 0 s instead of 60 s, because nothing
-  here is slow at first. What the default costs and saves is under "What the defaults trade". The guard `burst` waits
-  for ten errors: five of few requests come by chance in an incident of both.
+  here is slow at first. **SparkRelease, default warm-up** is the same release with that default; what it costs and
+  saves where there is a cold start is under "What the defaults trade". The guard `burst` waits for ten errors: five of
+  few requests come by chance in an incident of both.
 - **Argo Rollouts, documented**: the background analysis of its documentation (95 % success by `irate`, every 5 min,
   limit 3). **Tuned**: 99 % and p95 <= 400 ms over a minute, every minute, limit 3. Both begin after a minute:
   without a delay, five empty answers in the first 40 s abort a canary that has had no request yet.
 - **Flagger**: the two built-in checks with the documented limits, one check a minute, 15 passing ones per stage (30
-  for the last), threshold 5 and 10; and at the tutorials' pace (10 to 50 % in steps of 10, then all).
+  for the last), threshold 1 (its default), 5 and 10; and at the tutorials' pace (10 to 50 % in steps of 10, then all).
 - **Kayenta**: points of a minute, judged every 5 minutes over all points so far, error ratio and p95, both
   critical, increase only, tolerance 0.25, confidence 0.98. A canary is never compared with points that do not
   exist: at 100 % it has the old ones.
@@ -89,7 +96,8 @@ METHOD = """\
   templates.
 - Requests lost while a route is written: see [benchmarks](benchmarks.md)."""
 
-PEERS = (*RULES[:-2], NAME)
+OTHERS = RULES[:-2]
+PEERS = (*OTHERS, *OURS)
 
 
 def write(found: Found, docs: Path) -> None:
@@ -106,8 +114,7 @@ def page(found: Found) -> str:
     parts = [
         HEAD,
         _conditions(found, main),
-        "## Goals\n",
-        table(("goal", "found", ""), [verdict.row() for verdict in goals(main, fast)]),
+        *_goals(main, fast),
         *_false_rollbacks("## False rollbacks", main, controls=True),
         *_lost("## Errors: failed requests until rollback", main, (*ERRORS, LATE)),
         *_lost("## Latency: requests until rollback", main, SLOWER),
@@ -121,18 +128,36 @@ def page(found: Found) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+def _goals(main: Figures, fast: Figures) -> Iterator[str]:
+    yield (
+        f"## Goals\n\nThe simulated service has no cold start, so the release is tried without a warm-up. A release that "
+        f"says nothing of it has one of {_span(WARMUP)}: after each rise of the weight the comparison leaves that long out, "
+        "and nothing but a trigger finds what is bad from the first request on before it is over. Its figures stand "
+        'beside. A share is "reached" where all that 95 % of such runs leave possible is, and "reached in these runs" '
+        "where only what was seen is.\n"
+    )
+    both = zip(goals(main, fast), goals(main, fast, DEFAULTS), strict=True)
+    rows = [(cold.goal, cold.found, cold.reached.value, warm.found, warm.reached.value) for cold, warm in both]
+    yield table(("goal", "without a warm-up", "", f"default warm-up, {_span(WARMUP)}", ""), rows)
+
+
+def _span(time: timedelta) -> str:
+    return f"{time.total_seconds():g} s"
+
+
 def _conditions(found: Found, main: Figures) -> str:
     ours = [rules[NAME].runs for rules in main.values() if NAME in rules]
-    others = [one.runs for rules in main.values() for name, one in rules.items() if name in PEERS and name != NAME]
+    warm = [rules[DEFAULTS].runs for rules in main.values() if DEFAULTS in rules]
+    others = [one.runs for rules in main.values() for name, one in rules.items() if name in OTHERS]
     oracles = [rules[ORACLE].runs for rules in main.values() if ORACLE in rules]
     counts = (
         f"{max(others, default=0)} runs per cell of others' rules, {max(oracles, default=0)} of the oracles, "
         f"{min(ours, default=0)} to {max(ours, default=0)}"
     )
     return (
-        f"- {counts} of SparkRelease's; seeds from {MAIN.seed} on, hold-out from {HOLD_OUT.seed} on with "
+        f"- {counts} of SparkRelease's, {min(warm, default=0)} to {max(warm, default=0)} with its default warm-up; seeds from {MAIN.seed} on, hold-out from {HOLD_OUT.seed} on with "
         f"{len(HOLD_OUT.edges)} other buckets.\n"
-        f"- {found.at} UTC, {found.seconds / 60:.0f} min on {found.machine}. Command: `make bench ARGS=verdicts`; the "
+        f"- {found.at} UTC, {found.seconds / 60:.0f} min of processor time on {found.machine}. Command: `make bench ARGS=verdicts`; the "
         "same seeds give the same figures.\n"
     )
 
@@ -146,32 +171,36 @@ def _false_rollbacks(title: str, section: Figures, *, controls: bool) -> Iterato
     scenarios += [(LONG, True)] if controls else []
     heads = [f"{s.title}{', control kept' if kept else ''}" for s, kept in scenarios]
     rows = []
-    for rule in PEERS:
+    for rule in PEERS if controls else (*OTHERS, NAME):
         cells = []
         for scenario, kept in scenarios:
             # Other tools have no control group to keep: theirs is the cell without.
             found = [section.get(Cell(scenario, rps, kept).name, {}).get(rule) for rps in RATES]
             cells.append(" / ".join("-" if one is None else f"{one.share:.3g}" for one in found))
-        rows.append((f"**{rule}**" if rule == NAME else rule, *cells))
+        rows.append((_shown(rule), *cells))
     yield f"{title}\n\nPercent of releases without fault that went back, at 5 / 50 / 500 requests a second.\n"
     yield table(("rule", *heads), rows)
     yield from _surely(section)
 
 
 def _surely(section: Figures) -> Iterator[str]:
-    told = []
-    for scenario in HEALTHY[:2]:
-        ours = [section.get(Cell(scenario, rps).name, {}).get(NAME) for rps in RATES]
-        ends = " / ".join("-" if one is None else f"{one.at_most:.2g}" for one in ours)
-        told.append(f"{scenario.title} {ends} %")
-    yield f"{NAME}'s shares are surely (95 %) not above: {'; '.join(told)}.\n"
+    for rule in OURS:
+        told = []
+        for scenario in HEALTHY[:2]:
+            found = [section.get(Cell(scenario, rps).name, {}).get(rule) for rps in RATES]
+            ends = " / ".join("-" if one is None else f"{one.at_most:.2g}" for one in found)
+            told.append(f"{scenario.title} {ends} %")
+        if any(rule in rules for rules in section.values()):
+            yield f"{rule}: its shares are surely (95 %) not above {'; '.join(told)}.\n"
     blamed = [
-        f"- {cell}: {', '.join(f'{rule} {times}' for rule, times in rules[NAME].rules.items())} of {rules[NAME].runs}"
+        f"- {cell}{', default warm-up' if ours == DEFAULTS else ''}: "
+        f"{', '.join(f'{rule} {times}' for rule, times in rules[ours].rules.items())} of {rules[ours].runs}"
         for cell, rules in section.items()
-        if NAME in rules and rules[NAME].back and cell.startswith(("healthy", "incident"))
+        for ours in OURS
+        if ours in rules and rules[ours].back and cell.startswith(("healthy", "incident"))
     ]
     if blamed:
-        yield "Which of its rules went back for nothing, and in how many runs:\n"
+        yield f"Which rules of {NAME} went back for nothing, and in how many runs:\n"
         yield "\n".join(blamed) + "\n"
 
 
@@ -186,12 +215,16 @@ def _lost(title: str, section: Figures, scenarios: Sequence[Scenario]) -> Iterat
         rows = []
         for rule in (*PEERS, *((TOLERANT,) if by == "failed" else ()), ORACLE):
             found = [section.get(cell.name, {}) for cell in cells]
-            rows.append((f"**{rule}**" if rule == NAME else rule, *(_one(rules, rule) for rules in found)))
+            rows.append((_shown(rule), *(_one(rules, rule) for rules in found)))
         rows.append(("bound, requests", *(f"{_bound(cell):,.3g}" for cell in cells)))
         if by == "failed":
             rows.append(("bound with the margin, requests", *(_margin_bound(cell) for cell in cells)))
         yield f"### {rps:g} requests a second\n"
         yield table(("rule", *(cell.scenario.title for cell in cells)), rows)
+
+
+def _shown(rule: str) -> str:
+    return f"**{rule}**" if rule in OURS else rule
 
 
 def _one(rules: dict[str, Figure], rule: str) -> str:
@@ -220,25 +253,52 @@ def _margin_bound(cell: Cell) -> str:
 
 
 def _fast(section: Figures) -> Iterator[str]:
-    """How long 20 % errors take by the weight they begin at, beside what the requests alone take."""
+    """How long 20 % errors take by the weight they begin at, beside what holds them."""
     if not section:
         return
     (cell,) = section
     yield (
         "## Scraped every second\n\nErrors of 20 % at 50 requests/s, by the weight the release begins at. The bound is "
-        "the time until canary has had as many requests as any test needs, and one scrape.\n"
+        "the time until canary has had as many requests as any test needs that knows both error rates, and one scrape.\n"
     )
-    rows = [
-        (
-            rule,
-            "never" if one.after is None else f"{60 * one.after:.0f} s",
-            "never" if one.after_95 is None else f"{60 * one.after_95:.0f} s",
-            f"{one.lost:.3g}",
-            f"{soonest(rule):.0f} s",
-        )
-        for rule, one in section[cell].items()
-    ]
+    rows = []
+    for rule, one in section[cell].items():
+        times = ("never" if time is None else f"{60 * time:.0f} s" for time in (one.after, one.after_95))
+        rows.append((rule, *times, f"{one.lost:.3g}", f"{soonest(float(rule.split()[1])):.0f} s"))
     yield table(("begins", "median", "95 % of the runs", "failed requests", "bound"), rows)
+    yield _what_holds()
+
+
+_MOST_FAILED = 20
+
+
+def _needed(weight: float) -> int:
+    """Failed requests after which the test of errors rejects, all counts as they are expected then."""
+    least = ComparisonTest(metric="http").min_events
+    enough = (n for n in range(least, _MOST_FAILED) if evidence(weight, n) >= 1 / ALPHA_OF_ERRORS)
+    return next(enough, _MOST_FAILED)
+
+
+def _what_holds() -> str:
+    """Why a small weight takes longer than its requests, in figures that follow from the test alone."""
+    limit = 1 / ALPHA_OF_ERRORS
+    rows = []
+    for weight in WEIGHTS:
+        values = (f"{evidence(weight, failed):,.0f}" for failed in (1, 2, 3, 4))
+        last = _needed(weight)
+        rows.append((f"from {weight} %", *values, str(last), f"{awaited(weight, last):.0f} s"))
+    blamed = 1 - math.exp(-50 * 0.02 * 60 * STAGES[0][1] * BASE_ERRORS)
+    return (
+        f"What holds it is the number of failed requests, not the clock of the stage and not `minEvents`. The test knows "
+        f"neither rate, so that one failed request is no evidence against a canary of which nothing is known: it rejects at "
+        f"an e-value of {limit:.0f}, three quarters of an alpha of 1 %. Below are the e-values after so many failed requests, "
+        f"all counts as they are expected at {100 * STRONGEST:.0f} %, how many it needs, and when the last of them has been "
+        "scraped (median; in a run they come closer together or further apart, and one more or one fewer is needed). Who "
+        f"goes back at the second one is not there in ten seconds from 2 % either: it is scraped after {awaited(2, 2):.1f} s, "
+        f"and the test of errors answers to the window it ends. Who goes back at the first is, and blames {100 * blamed:.0f} % "
+        f"of the healthy canaries that have 2 % for {STAGES[0][1]} minutes, of whose requests 0.1 % fail.\n\n"
+        + table(("begins", *(f"{n} failed" for n in (1, 2, 3, 4)), "needed", "scraped after"), rows)
+    )
 
 
 _SETTINGS = ("margin", "warm-up", "alpha", "errors the guard waits for")
@@ -278,20 +338,24 @@ def _hold_out(section: Figures) -> Iterator[str]:
     for rps in RATES[1:]:
         cells = [Cell(scenario, rps) for scenario in scenarios]
         rows = [
-            (f"**{rule}**" if rule == NAME else rule, *(_one(section.get(cell.name, {}), rule) for cell in cells))
-            for rule in (*PEERS, ORACLE)
+            (_shown(rule), *(_one(section.get(cell.name, {}), rule) for cell in cells))
+            for rule in (*OTHERS, NAME, ORACLE)
         ]
         yield table((f"{rps:g} requests/s", *(cell.scenario.title for cell in cells)), rows)
 
 
 # ---------------------------------------------------------------- charts
 
-_COLOURS = ("#8d6e63", "#b7791f", "#6b46c1", "#9aa5b1", "#2b6cb0", "#63b3ed", "#90cdf4", "#c53030")
+_COLOURS = (
+    *("#8d6e63", "#b7791f", "#6b46c1", "#9aa5b1"),
+    *("#1a365d", "#2b6cb0", "#63b3ed", "#90cdf4"),
+    *("#c53030", "#f687b3"),
+)
 
 
 def _chart(main: Figures) -> str:
     """Requests lost, as multiples of the oracle's, over the error rate, at 50 and 500 requests/s."""
-    drawing = svg.Drawing(960, 420, "Failed requests until rollback, as multiples of the oracle's")
+    drawing = svg.Drawing(960, 440, "Failed requests until rollback, as multiples of the oracle's")
     for place, rps in enumerate(RATES[1:]):
         left = 70 + 460 * place
         panel = svg.Panel(
