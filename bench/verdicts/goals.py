@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy.stats import gamma
 
-from bench.verdicts.cells import BASE_ERRORS, ERRORS, HEALTHY, RATES, SLOWER, STAGES, Cell
+from bench.verdicts.cells import BASE_ERRORS, ERRORS, HEALTHY, RATES, SLOWER, Cell
 from bench.verdicts.engine import NAME
 from bench.verdicts.figures import Figure, Figures
 from bench.verdicts.others import ORACLE, TOLERANT
 from bench.verdicts.peers.oracle import wald
 from bench.verdicts.tries import FAST, WARM, WEIGHTS
-from sparkrelease.decide.comparison import MARGIN
-from sparkrelease.decide.stats import eprocess
 
 CLEAN, NOISY, INCIDENT = HEALTHY
 STRONGEST = ERRORS[4].errors or 0.0
-_RPS = 50.0
+RPS = 50.0
 """Requests a second where it is measured how soon the strongest defect is found."""
 
 
@@ -98,23 +94,7 @@ def _lost(main: Figures, cell: Cell, rule: str, limit: float) -> Verdict:
 def soonest(weight: float) -> float:
     """Seconds until canary has had the requests that any test needs at this weight (percent), and the scrape after."""
     needed = wald(np.array([1 - STRONGEST, STRONGEST]), np.array([1 - BASE_ERRORS, BASE_ERRORS]))
-    return needed / (_RPS * weight / 100) + FAST
-
-
-def awaited(weight: float, failed: int) -> float:
-    """Seconds until canary's so manieth failed request has been scraped, median."""
-    return float(gamma.ppf(0.5, failed)) / (_RPS * weight / 100 * STRONGEST) + FAST
-
-
-def evidence(weight: float, failed: int) -> float:
-    """The e-value of a pair of counters after so many failed requests of canary, all counts as they are expected then."""
-    canary = failed / STRONGEST
-    stable = canary * (100 - weight) / weight
-    known = eprocess.hypotheses(MARGIN)
-    channel = eprocess.observe(
-        eprocess.channel(known), known, eprocess.stratum(known, canary, stable, 0.0), failed, stable * BASE_ERRORS
-    )
-    return math.exp(eprocess.log_evidence(channel, eprocess.idle_weight(1, len(STAGES))))
+    return needed / (RPS * weight / 100) + FAST
 
 
 def _soon(section: Figures, cell: str, rule: str, goal: str, limit: float, *, bound: float = 0.0) -> Verdict:

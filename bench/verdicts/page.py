@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 
 from bench.page import table
+from bench.verdicts import charts
 from bench.verdicts.cells import (
     ALPHA_OF_ERRORS,
     BASE_ERRORS,
@@ -21,24 +20,16 @@ from bench.verdicts.cells import (
     MAIN,
     RATES,
     SLOWER,
-    STAGES,
     WARMUP,
     Cell,
-    of_cell,
-    traffic,
 )
-from bench.verdicts.engine import DEFAULTS, NAME, OURS, Numpy
+from bench.verdicts.early import by_weight
+from bench.verdicts.engine import DEFAULTS, NAME, OURS
 from bench.verdicts.figures import Figure, Figures, Found
-from bench.verdicts.goals import STRONGEST, awaited, evidence, goals, multiple, soonest, times
+from bench.verdicts.goals import goals, multiple, times
 from bench.verdicts.others import ORACLE, RULES, TOLERANT
 from bench.verdicts.peers.oracle import wald, with_margin
-from bench.verdicts.tries import WEIGHTS
-from sparkrelease.api.comparison import ComparisonTest
-from sparkrelease.cli.render import svg
-from sparkrelease.cli.render.simulated import draw_runs
 from sparkrelease.decide.comparison import MARGIN
-from sparkrelease.simulate.outcome import Summary
-from sparkrelease.simulate.run import Setting, simulate
 from sparkrelease.simulate.scenario import Scenario
 from sparkrelease.simulate.service import SIGMA
 
@@ -103,8 +94,8 @@ PEERS = (*OTHERS, *OURS)
 def write(found: Found, docs: Path) -> None:
     """The page and its charts."""
     main = found.sections.get("main", {})
-    (docs / "images" / "verdicts-lost.svg").write_text(_chart(main), encoding="utf-8")
-    (docs / "images" / "verdicts-runs.svg").write_text(_stories(), encoding="utf-8")
+    (docs / "images" / "verdicts-lost.svg").write_text(charts.lost(main), encoding="utf-8")
+    (docs / "images" / "verdicts-runs.svg").write_text(charts.stories(), encoding="utf-8")
     (docs / "verdicts.md").write_text(page(found), encoding="utf-8")
 
 
@@ -119,7 +110,7 @@ def page(found: Found) -> str:
         *_lost("## Errors: failed requests until rollback", main, (*ERRORS, LATE)),
         *_lost("## Latency: requests until rollback", main, SLOWER),
         "![Failed requests, as multiples of the oracle's](images/verdicts-lost.svg)\n",
-        *_fast(fast),
+        *by_weight(fast),
         *_trade_offs(found),
         *_hold_out(found.sections.get("hold-out", {})),
         "## Runs as they were\n\n![Four runs](images/verdicts-runs.svg)\n",
@@ -128,21 +119,22 @@ def page(found: Found) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+_TWO_WAYS = f"""\
+## Goals
+
+The simulated service has no cold start, so the release is tried without a warm-up. A release that says nothing of it
+has one of {WARMUP.total_seconds():g} s: after each rise of the weight the comparison leaves that long out, and nothing
+but a trigger finds what is bad from the first request on before it is over. What it finds then stands beside. A share
+is "reached" where the goal holds for all that 95 % leaves possible, "reached in these runs" where it holds for what was
+seen.
+"""
+
+
 def _goals(main: Figures, fast: Figures) -> Iterator[str]:
-    yield (
-        f"## Goals\n\nThe simulated service has no cold start, so the release is tried without a warm-up. A release that "
-        f"says nothing of it has one of {_span(WARMUP)}: after each rise of the weight the comparison leaves that long out, "
-        "and nothing but a trigger finds what is bad from the first request on before it is over. Its figures stand "
-        'beside. A share is "reached" where all that 95 % of such runs leave possible is, and "reached in these runs" '
-        "where only what was seen is.\n"
-    )
+    yield _TWO_WAYS
     both = zip(goals(main, fast), goals(main, fast, DEFAULTS), strict=True)
     rows = [(cold.goal, cold.found, cold.reached.value, warm.found, warm.reached.value) for cold, warm in both]
-    yield table(("goal", "without a warm-up", "", f"default warm-up, {_span(WARMUP)}", ""), rows)
-
-
-def _span(time: timedelta) -> str:
-    return f"{time.total_seconds():g} s"
+    yield table(("goal", "without a warm-up", "", "with the default one", ""), rows)
 
 
 def _conditions(found: Found, main: Figures) -> str:
@@ -150,15 +142,13 @@ def _conditions(found: Found, main: Figures) -> str:
     warm = [rules[DEFAULTS].runs for rules in main.values() if DEFAULTS in rules]
     others = [one.runs for rules in main.values() for name, one in rules.items() if name in OTHERS]
     oracles = [rules[ORACLE].runs for rules in main.values() if ORACLE in rules]
-    counts = (
-        f"{max(others, default=0)} runs per cell of others' rules, {max(oracles, default=0)} of the oracles, "
-        f"{min(ours, default=0)} to {max(ours, default=0)}"
-    )
     return (
-        f"- {counts} of SparkRelease's, {min(warm, default=0)} to {max(warm, default=0)} with its default warm-up; seeds from {MAIN.seed} on, hold-out from {HOLD_OUT.seed} on with "
-        f"{len(HOLD_OUT.edges)} other buckets.\n"
-        f"- {found.at} UTC, {found.seconds / 60:.0f} min of processor time on {found.machine}. Command: `make bench ARGS=verdicts`; the "
-        "same seeds give the same figures.\n"
+        f"- {max(others, default=0)} runs per cell of others' rules, {max(oracles, default=0)} of the oracles, "
+        f"{min(ours, default=0)} to {max(ours, default=0)} of SparkRelease's, {min(warm, default=0)} to "
+        f"{max(warm, default=0)} of those with its default warm-up; seeds from {MAIN.seed} on, hold-out from "
+        f"{HOLD_OUT.seed} on with {len(HOLD_OUT.edges)} other buckets.\n"
+        f"- {found.at} UTC, {found.seconds / 60:.0f} min of processor time on {found.machine}. Command: `make bench "
+        "ARGS=verdicts`; the same seeds give the same figures.\n"
     )
 
 
@@ -252,55 +242,6 @@ def _margin_bound(cell: Cell) -> str:
     return f"{requests:,.3g} ({requests * errors:.2g} failed)"
 
 
-def _fast(section: Figures) -> Iterator[str]:
-    """How long 20 % errors take by the weight they begin at, beside what holds them."""
-    if not section:
-        return
-    (cell,) = section
-    yield (
-        "## Scraped every second\n\nErrors of 20 % at 50 requests/s, by the weight the release begins at. The bound is "
-        "the time until canary has had as many requests as any test needs that knows both error rates, and one scrape.\n"
-    )
-    rows = []
-    for rule, one in section[cell].items():
-        times = ("never" if time is None else f"{60 * time:.0f} s" for time in (one.after, one.after_95))
-        rows.append((rule, *times, f"{one.lost:.3g}", f"{soonest(float(rule.split()[1])):.0f} s"))
-    yield table(("begins", "median", "95 % of the runs", "failed requests", "bound"), rows)
-    yield _what_holds()
-
-
-_MOST_FAILED = 20
-
-
-def _needed(weight: float) -> int:
-    """Failed requests after which the test of errors rejects, all counts as they are expected then."""
-    least = ComparisonTest(metric="http").min_events
-    enough = (n for n in range(least, _MOST_FAILED) if evidence(weight, n) >= 1 / ALPHA_OF_ERRORS)
-    return next(enough, _MOST_FAILED)
-
-
-def _what_holds() -> str:
-    """Why a small weight takes longer than its requests, in figures that follow from the test alone."""
-    limit = 1 / ALPHA_OF_ERRORS
-    rows = []
-    for weight in WEIGHTS:
-        values = (f"{evidence(weight, failed):,.0f}" for failed in (1, 2, 3, 4))
-        last = _needed(weight)
-        rows.append((f"from {weight} %", *values, str(last), f"{awaited(weight, last):.0f} s"))
-    blamed = 1 - math.exp(-50 * 0.02 * 60 * STAGES[0][1] * BASE_ERRORS)
-    return (
-        f"What holds it is the number of failed requests, not the clock of the stage and not `minEvents`. The test knows "
-        f"neither rate, so that one failed request is no evidence against a canary of which nothing is known: it rejects at "
-        f"an e-value of {limit:.0f}, three quarters of an alpha of 1 %. Below are the e-values after so many failed requests, "
-        f"all counts as they are expected at {100 * STRONGEST:.0f} %, how many it needs, and when the last of them has been "
-        "scraped (median; in a run they come closer together or further apart, and one more or one fewer is needed). Who "
-        f"goes back at the second one is not there in ten seconds from 2 % either: it is scraped after {awaited(2, 2):.1f} s, "
-        f"and the test of errors answers to the window it ends. Who goes back at the first is, and blames {100 * blamed:.0f} % "
-        f"of the healthy canaries that have 2 % for {STAGES[0][1]} minutes, of whose requests 0.1 % fail.\n\n"
-        + table(("begins", *(f"{n} failed" for n in (1, 2, 3, 4)), "needed", "scraped after"), rows)
-    )
-
-
 _SETTINGS = ("margin", "warm-up", "alpha", "errors the guard waits for")
 
 
@@ -342,52 +283,3 @@ def _hold_out(section: Figures) -> Iterator[str]:
             for rule in (*OTHERS, NAME, ORACLE)
         ]
         yield table((f"{rps:g} requests/s", *(cell.scenario.title for cell in cells)), rows)
-
-
-# ---------------------------------------------------------------- charts
-
-_COLOURS = (
-    *("#8d6e63", "#b7791f", "#6b46c1", "#9aa5b1"),
-    *("#1a365d", "#2b6cb0", "#63b3ed", "#90cdf4"),
-    *("#c53030", "#f687b3"),
-)
-
-
-def _chart(main: Figures) -> str:
-    """Requests lost, as multiples of the oracle's, over the error rate, at 50 and 500 requests/s."""
-    drawing = svg.Drawing(960, 440, "Failed requests until rollback, as multiples of the oracle's")
-    for place, rps in enumerate(RATES[1:]):
-        left = 70 + 460 * place
-        panel = svg.Panel(
-            drawing, svg.Axis(0.4, 25, left, left + 400, log=True), svg.Axis(1, 10_000, 320, 60, log=True)
-        )
-        panel.frame(y_unit="x", x_ticks=())
-        for scenario in ERRORS:
-            share = 100 * (scenario.errors or 0)
-            drawing.write(panel.x.at(share), 336, f"{share:g} %", text_anchor="middle", font_size=11, fill=svg.FAINT)
-        drawing.write(left, 44, f"{rps:g} requests/s", font_size=13, font_weight="bold")
-        for rule, colour in zip(PEERS, _COLOURS, strict=True):
-            points = list(_points(main, rule, rps))
-            panel.line(points, colour)
-            panel.dots(points, colour)
-    for place, (rule, colour) in enumerate(zip(PEERS, _COLOURS, strict=True)):
-        svg.legend(drawing, 70 + 220 * (place % 4), 370 + 22 * (place // 4), [(rule, colour)])
-    drawing.write(70, 22, "Failed requests until rollback, as multiples of the oracle's, by canary's error rate")
-    return drawing.text()
-
-
-def _points(main: Figures, rule: str, rps: float) -> Iterator[tuple[float, float]]:
-    for scenario in ERRORS:
-        rules = main.get(Cell(scenario, rps).name, {})
-        if rule in rules and ORACLE in rules:
-            yield 100 * (scenario.errors or 0), max(1.0, times(rules[rule], rules[ORACLE]))
-
-
-def _stories() -> str:
-    """One run each of a weak defect, a late one, a slow canary and an incident."""
-    cells = [Cell(ERRORS[2], 50.0), Cell(LATE, 50.0), Cell(SLOWER[1], 50.0), Cell(HEALTHY[2], 50.0, control=True)]
-    summaries = []
-    for cell in cells:
-        setting = Setting(of_cell(cell), cell.scenario, traffic(cell, MAIN))
-        summaries.append(Summary(cell.scenario, (simulate(setting, MAIN.seed, chance=Numpy(MAIN.seed), story=True),)))
-    return draw_runs("50 requests/s, scraped every 15 s", summaries)

@@ -91,7 +91,7 @@ def faster() -> Iterator[Try]:
         yield _fast(begins + WARM, with_comparison(spec, warmup=WARMUP))
         if weight <= FEW_REQUESTS:
             yield _fast(f"{begins}, minEvents 1", with_comparison(spec, tests=tests))
-            yield _fast(f"{begins}, alpha 5 %", with_comparison(spec, alpha=0.05))
+            yield _fast(f"{begins}, minEvents 1, alpha 5 %", with_comparison(spec, tests=tests, alpha=0.05))
 
 
 WEIGHTS = (1, 2, 5, 10, 25)
