@@ -51,15 +51,15 @@ def _what_holds() -> str:
     minutes, limit, second = STAGES[0][1], 1 / ALPHA_OF_ERRORS, awaited(_SMALL, 2)
     blamed = 100 * (1 - math.exp(-RPS * _SMALL / 100 * 60 * minutes * BASE_ERRORS))
     return f"""\
-What holds a small weight is how many requests have to fail, not the clock of the stage. The test knows neither rate:
-it rejects at an e-value of {limit:.0f}, which is three quarters of an alpha of 1 %, and at three failed requests at least
-(`minEvents`). Below are its e-values after so many failed requests, all counts as they are expected then; how many of
-them it needs; and when the last of those has been scraped (median). In a run they come closer together or further
-apart, so that it needs one more or one fewer. Either limit alone changes little: two failed requests are rarely
-evidence enough. Both together would gain some seconds, and not reach 10 from {_SMALL:g} %: the second failed request has
-been scraped after {second:.1f} s in half of the runs, and often it is not enough even then. A rule that goes back at the
-first one is there, and blames {blamed:.0f} % of the healthy canaries that fail {100 * BASE_ERRORS:g} % of their requests
-and have {_SMALL:g} % of all for {minutes} minutes.
+What holds a small weight is how many requests have to fail, not the clock of the stage. The test knows neither
+rate: it rejects at an e-value of {limit:.0f}, which is three quarters of an alpha of 1 %, and at three failed requests
+at least (`minEvents`). Below are its e-values after so many failed requests, all counts as they are expected then;
+how many of them it needs; and when the last of those has been scraped (median). In a run they come closer together or
+further apart, so that it needs one more or one fewer. Either limit alone changes little: two failed requests are
+rarely evidence enough. Both together would gain some seconds, and not reach 10 from {_SMALL:g} %: the second failed
+request has been scraped after {second:.1f} s in half of the runs, and often it is not enough even then. A rule that
+goes back at the first one is there, and blames {blamed:.0f} % of the healthy canaries that fail
+{100 * BASE_ERRORS:g} % of their requests and have {_SMALL:g} % of all for {minutes} minutes.
 """
 
 

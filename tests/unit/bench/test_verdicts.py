@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -21,10 +22,10 @@ from bench.verdicts.cells import (
 )
 from bench.verdicts.early import awaited, evidence, needed
 from bench.verdicts.engine import DEFAULTS, NAME, Job, Numpy, work
-from bench.verdicts.figures import Figure, Found, figure
+from bench.verdicts.figures import Figure, Figures, Found, figure
 from bench.verdicts.goals import Reached, goals
 from bench.verdicts.others import ORACLE, RULES, Run, try_others
-from bench.verdicts.run import alike
+from bench.verdicts.run import alike, lacks
 from bench.verdicts.streams import SCRAPES, Seen, Service, schedule
 from bench.verdicts.tries import Try, everything
 
@@ -97,11 +98,24 @@ def test_every_cell_is_tried_with_the_default_warm_up_too() -> None:
 
 def test_runs_that_two_tables_share_are_made_once_and_come_out_the_same() -> None:
     tries = [one for one in everything() if one.cell.name == STRONG.name and one.rule in {NAME, "0s"}][:3]
-    places = alike(tries)
-    assert [len(same) for same in places] == [2, 1]
-    first, other = (tries[place] for place in places[0])
+    together = alike(tries)
+    assert [len(same) for same in together] == [2, 1]
+    first, other = together[0]
     assert (first.section, other.section) == ("main", "warm-up")
     assert work(_job(first)) == work(_job(other))
+
+
+def test_an_interrupted_pass_goes_on_with_what_is_not_there() -> None:
+    tries = [one for one in everything() if one.cell.name == STRONG.name and one.section == "main"]
+    whole = {rule: Figure(75, 75, 1.0, 2.0, 4.0, 9, 0, {}, "") for rule in (*RULES, NAME)}
+    whole |= {rule: replace(one, runs=300) for rule, one in whole.items() if rule != NAME}
+    whole[DEFAULTS] = replace(whole[NAME], runs=38)
+    assert not any(lacks({"main": {STRONG.name: whole}}, one, 300) for one in tries)
+    assert all(lacks({"main": {STRONG.name: whole}}, one, 600) for one in tries)
+    assert all(lacks({}, one, 300) for one in tries)
+    for gone, wants in ((NAME, NAME), (DEFAULTS, DEFAULTS), (RULES[0], NAME)):
+        part = {rule: one for rule, one in whole.items() if rule != gone}
+        assert [one.rule for one in tries if lacks({"main": {STRONG.name: part}}, one, 300)] == [wants]
 
 
 def _job(one: Try) -> Job:
@@ -169,7 +183,7 @@ def test_goals_are_told_for_the_default_warm_up_as_well() -> None:
 
 
 def test_the_page_has_every_rule_and_says_what_was_not_measured() -> None:
-    figures = {cell.name: {} for cell in (*healthy_cells(), *bad_cells())}
+    figures: Figures = {cell.name: {} for cell in (*healthy_cells(), *bad_cells())}
     figures[STRONG.name] = {rule: Figure(10, 10, 1.0, 2.0, 4.0, 9, 0, {}, "") for rule in (*RULES, NAME)}
     text = page.page(Found({"main": figures}, "a machine", "2026-01-01 00:00", 60.0))
     for rule in (*RULES, NAME):
