@@ -49,6 +49,7 @@ def main(
     seconds: Annotated[float, typer.Option(help="Span in which calls, CPU and memory are counted.")] = Sizes.seconds,
     runs: Annotated[int, typer.Option(help="Verdicts: runs per cell where nothing is wrong with the release.")] = 300,
     section: Annotated[list[str] | None, typer.Option(help="Verdicts: only this section; may be repeated.")] = None,
+    go_on: Annotated[bool, typer.Option(help="Verdicts: take an interrupted pass up again.")] = False,
     small: Annotated[bool, typer.Option(help="A try with tiny numbers; keeps no results.")] = False,
     only_page: Annotated[bool, typer.Option(help="Only write the page, from the results there are.")] = False,
 ) -> None:
@@ -62,7 +63,8 @@ def main(
         from bench.verdicts import run as verdicts  # noqa: PLC0415
 
         console.rule(Name.VERDICTS.value)
-        verdicts.run(Screen(console), FEW if small else runs, sections=section or (), only_page=only_page)
+        number = FEW if small else runs
+        verdicts.run(Screen(console), number, sections=section or (), go_on=go_on, only_page=only_page)
         return
     if not only_page:
         if small:

@@ -41,6 +41,9 @@ HORIZON = 90 * 60.0
 STAGES = ((1.0, 15), (5.0, 15), (25.0, 15), (50.0, 15), (100.0, 30))
 """Canary weight in percent, minutes."""
 
+WARMUP = Comparison().warmup
+"""What a release has that says nothing of a warm-up; the one tried everywhere else has none."""
+
 CONTROL = 1.0
 """Percent that stay on stable to the end where a control group is kept."""
 
@@ -126,6 +129,7 @@ def with_comparison(spec: ResolvedSpec, **changes: object) -> ResolvedSpec:
     return spec.model_copy(update={"comparison": Comparison.model_validate(old | changes)})
 
 
-def of_cell(cell: Cell) -> ResolvedSpec:
-    """The release tried in a cell."""
-    return with_comparison(release(), keepControl=CONTROL) if cell.control else release()
+def of_cell(cell: Cell, **changes: object) -> ResolvedSpec:
+    """The release tried in a cell, with these changes of its comparison."""
+    changes |= {"keepControl": CONTROL} if cell.control else {}
+    return with_comparison(release(), **changes) if changes else release()

@@ -14,6 +14,10 @@ from sparkrelease.simulate.outcome import Ending
 from sparkrelease.simulate.run import Setting, simulate
 
 NAME = "SparkRelease"
+DEFAULTS = "SparkRelease, default warm-up"
+"""The same release with the warm-up that a release has which says nothing of it."""
+
+OURS = (NAME, DEFAULTS)
 
 
 class Numpy:

@@ -82,7 +82,7 @@ Figures = dict[str, dict[str, Figure]]
 
 @dataclass(frozen=True)
 class Found:
-    """All figures of a pass, by section: `main`, `hold-out`, and the trade-offs."""
+    """All figures of a pass, by section: `main`, `hold-out`, and the trade-offs; seconds of processor time."""
 
     sections: Mapping[str, Figures]
     machine: str

@@ -22,8 +22,10 @@ KAYENTA, ALERTS, ORACLE = "Kayenta", "two triggers alone", "oracle"
 TOLERANT = "oracle with the margin"
 """It knows as much and tolerates as much as SparkRelease's test, with the alpha that test has."""
 
-FLAGGER_5, FLAGGER_10, FLAGGER_TUTORIAL = "Flagger, threshold 5", "Flagger, threshold 10", "Flagger, tutorial"
-RULES = (ARGO_DOCS, ARGO_TUNED, KAYENTA, ALERTS, FLAGGER_5, FLAGGER_10, FLAGGER_TUTORIAL, TOLERANT, ORACLE)
+FLAGGER_1, FLAGGER_5, FLAGGER_10 = "Flagger, threshold 1 (default)", "Flagger, threshold 5", "Flagger, threshold 10"
+FLAGGER_TUTORIAL = "Flagger, tutorial"
+FLAGGERS = (FLAGGER_1, FLAGGER_5, FLAGGER_10, FLAGGER_TUTORIAL)
+RULES = (ARGO_DOCS, ARGO_TUNED, KAYENTA, ALERTS, *FLAGGERS, TOLERANT, ORACLE)
 
 ORACLE_RUNS = 300
 """Runs of the oracles at least. All others are measured by them, and medians of whole requests leap: of a few runs, an
@@ -152,6 +154,7 @@ def _oracle(service: Service, canary: Seen, margin: float = 1.0, alpha: float = 
 
 _HELD = flagger.held([weight for weight, _ in STAGES], [minutes for _, minutes in STAGES])
 _ANALYSES = {
+    FLAGGER_1: flagger.Analysis(_HELD, flagger.BUILT_IN),
     FLAGGER_5: flagger.Analysis(_HELD, flagger.BUILT_IN, threshold=5),
     FLAGGER_10: flagger.Analysis(_HELD, flagger.BUILT_IN, threshold=10),
     FLAGGER_TUTORIAL: flagger.Analysis.stepping(10, 50, threshold=5, checks=flagger.BUILT_IN),

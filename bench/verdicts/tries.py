@@ -14,15 +14,18 @@ from bench.verdicts.cells import (
     LATE,
     MAIN,
     SLOWER,
+    WARMUP,
     Cell,
     Variant,
     bad_cells,
     healthy_cells,
+    of_cell,
     release,
     with_comparison,
 )
-from bench.verdicts.engine import NAME
+from bench.verdicts.engine import DEFAULTS, NAME
 from sparkrelease.api.comparison import Comparison
+from sparkrelease.decide.comparison import MARGIN
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.simulate.scenario import Expect, Scenario, parse
 
@@ -48,11 +51,25 @@ class Try:
 def everything() -> Iterator[Try]:
     """Every try of a pass."""
     for cell in healthy_cells():
-        yield Try("main", cell, MAIN, others=True, part=1 / 3 if cell.scenario.shared else 1.0)
-    yield from (Try("main", cell, MAIN, others=True, part=1 / 4) for cell in bad_cells())
+        yield Try("main", cell, MAIN, others=True, part=_part(cell))
+        yield _by_default(cell, 1 / 8 if cell.scenario.shared else 1 / 4)
+    for cell in bad_cells():
+        yield Try("main", cell, MAIN, others=True, part=1 / 4)
+        yield _by_default(cell, 1 / 8)
     yield from hold_out()
     yield from faster()
     yield from trade_offs()
+
+
+def _part(cell: Cell) -> float:
+    """Where a goal says how few may go back for nothing, as many runs as it takes to show that."""
+    if not cell.scenario.shared:
+        return 1.0
+    return 1 / 2 if cell.control and cell.scenario is INCIDENT else 1 / 6
+
+
+def _by_default(cell: Cell, part: float) -> Try:
+    return Try("main", cell, MAIN, DEFAULTS, of_cell(cell, warmup=WARMUP), part=part)
 
 
 def hold_out() -> Iterator[Try]:
@@ -67,10 +84,25 @@ def hold_out() -> Iterator[Try]:
 
 def faster() -> Iterator[Try]:
     """20 % errors at 50 requests/s, scraped every second, where the release begins at this weight."""
-    cell = Cell(ERRORS[4], 50.0)
-    for weight in (1, 2, 5, 10, 25):
-        spec = _from(weight)
-        yield Try("scraped every second", cell, MAIN, f"from {weight} %", spec, FAST, part=1 / 5)
+    tests = [{"metric": "http", "minEvents": 1}, {"metric": "latency"}]
+    for weight in WEIGHTS:
+        begins, spec = f"from {weight} %", _from(weight)
+        yield _fast(begins, spec)
+        yield _fast(begins + WARM, with_comparison(spec, warmup=WARMUP))
+        if weight <= FEW_REQUESTS:
+            yield _fast(f"{begins}, minEvents 1", with_comparison(spec, tests=tests))
+            yield _fast(f"{begins}, minEvents 1, alpha 5 %", with_comparison(spec, tests=tests, alpha=0.05))
+
+
+WEIGHTS = (1, 2, 5, 10, 25)
+FEW_REQUESTS = 2
+"""Percent up to which it is tried what holds the test back there."""
+
+WARM = ", default warm-up"
+
+
+def _fast(rule: str, spec: ResolvedSpec) -> Try:
+    return Try("scraped every second", Cell(ERRORS[4], 50.0), MAIN, rule, spec, FAST, part=1 / 5)
 
 
 def _from(weight: int) -> ResolvedSpec:
@@ -95,7 +127,10 @@ def trade_offs() -> Iterator[Try]:
     """What a smaller margin, a shorter warm-up, a larger alpha or an earlier guard would gain, and cost."""
     cells = (Cell(NOISY, 500.0), Cell(ERRORS[0], 50.0), Cell(SLOWER[0], 500.0), Cell(SLOWER[1], 500.0))
     for errors, slow in MARGINS:
-        tests = [{"metric": "http", "margin": errors}, {"metric": "latency", "margin": slow}]
+        margins = (("http", errors), ("latency", slow))
+        tests = [
+            {"metric": name} if margin == MARGIN else {"metric": name, "margin": margin} for name, margin in margins
+        ]
         spec = with_comparison(release(), tests=tests)
         yield from _each("margin", f"{errors:g} / {slow:g}", spec, cells)
     strong = (Cell(NOISY, 500.0), Cell(COLD, 50.0), Cell(COLD, 500.0), Cell(ERRORS[4], 50.0), Cell(SLOWER[3], 500.0))

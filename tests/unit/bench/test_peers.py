@@ -139,6 +139,14 @@ def test_flagger_takes_its_time(
     assert canary.weight == (100.0 if phase is flagger.Phase.SUCCEEDED else 0.0)
 
 
+def test_flagger_goes_back_at_its_first_failed_check_unless_told_otherwise() -> None:
+    """One tick to fail, one to act; a minute without a request is a failed check as well."""
+    for bad in (98.9, None):
+        canary = flagger.Canary(flagger.Analysis(WEIGHTS, RATE))
+        assert ticks(canary, [100.0, 100.0, bad, 100.0, 100.0]) == 180.0
+        assert canary.phase is flagger.Phase.FAILED
+
+
 def test_flagger_never_forgets_a_failed_check_and_a_glitch_in_four_ticks_ends_a_long_analysis() -> None:
     weights = flagger.held([50.0], [60])
     canary = flagger.Canary(flagger.Analysis(weights, RATE, threshold=5))

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import numpy as np
 import pytest
 from bench.verdicts import page
-from bench.verdicts.cells import ERRORS, HEALTHY, MAIN, RATES, SLOWER, Cell, bad_cells, healthy_cells, of_cell
-from bench.verdicts.engine import NAME, Numpy
-from bench.verdicts.figures import Figure, Found, figure
-from bench.verdicts.goals import goals
+from bench.verdicts.cells import (
+    ALPHA_OF_ERRORS,
+    ERRORS,
+    HEALTHY,
+    MAIN,
+    RATES,
+    SLOWER,
+    Cell,
+    bad_cells,
+    healthy_cells,
+    of_cell,
+)
+from bench.verdicts.early import awaited, evidence, needed
+from bench.verdicts.engine import DEFAULTS, NAME, Job, Numpy, work
+from bench.verdicts.figures import Figure, Figures, Found, figure
+from bench.verdicts.goals import Reached, goals
 from bench.verdicts.others import ORACLE, RULES, Run, try_others
+from bench.verdicts.run import alike, lacks
 from bench.verdicts.streams import SCRAPES, Seen, Service, schedule
-from bench.verdicts.tries import everything
+from bench.verdicts.tries import Try, everything
 
 from sparkrelease.simulate.chance import Seeded
 
@@ -73,6 +89,46 @@ def test_every_rule_of_others_sees_a_canary_that_fails_a_fifth_of_its_requests()
     assert all(figure(STRONG, runs).lost >= fastest.lost for runs in found.values())
 
 
+def test_every_cell_is_tried_with_the_default_warm_up_too() -> None:
+    tries = [one for one in everything() if one.section == "main"]
+    warm = {one.cell.name: one.spec.comparison for one in tries if one.rule == DEFAULTS and one.spec is not None}
+    assert set(warm) == {one.cell.name for one in tries if one.rule == NAME}
+    assert {comparison.warmup for comparison in warm.values() if comparison is not None} == {timedelta(seconds=60)}
+
+
+def test_runs_that_two_tables_share_are_made_once_and_come_out_the_same() -> None:
+    tries = [one for one in everything() if one.cell.name == STRONG.name and one.rule in {NAME, "0s"}][:3]
+    together = alike(tries)
+    assert [len(same) for same in together] == [2, 1]
+    first, other = together[0]
+    assert (first.section, other.section) == ("main", "warm-up")
+    assert work(_job(first)) == work(_job(other))
+
+
+def test_an_interrupted_pass_goes_on_with_what_is_not_there() -> None:
+    tries = [one for one in everything() if one.cell.name == STRONG.name and one.section == "main"]
+    whole = {rule: Figure(75, 75, 1.0, 2.0, 4.0, 9, 0, {}, "") for rule in (*RULES, NAME)}
+    whole |= {rule: replace(one, runs=300) for rule, one in whole.items() if rule != NAME}
+    whole[DEFAULTS] = replace(whole[NAME], runs=38)
+    assert not any(lacks({"main": {STRONG.name: whole}}, one, 300) for one in tries)
+    assert all(lacks({"main": {STRONG.name: whole}}, one, 600) for one in tries)
+    assert all(lacks({}, one, 300) for one in tries)
+    for gone, wants in ((NAME, NAME), (DEFAULTS, DEFAULTS), (RULES[0], NAME)):
+        part = {rule: one for rule, one in whole.items() if rule != gone}
+        assert [one.rule for one in tries if lacks({"main": {STRONG.name: part}}, one, 300)] == [wants]
+
+
+def _job(one: Try) -> Job:
+    return Job(one.cell, one.variant, 0, 3, one.scrape, one.spec)
+
+
+@pytest.mark.parametrize(("weight", "failed"), [(1, 3), (2, 3), (5, 3), (10, 4)])
+def test_so_many_requests_have_to_fail_as_the_page_says(weight: float, failed: int) -> None:
+    assert needed(weight) == failed
+    assert evidence(weight, failed) >= 1 / ALPHA_OF_ERRORS
+    assert awaited(weight, failed) > awaited(weight, failed - 1) > 1
+
+
 def test_cells_have_names_of_their_own_and_every_section_is_tried() -> None:
     names = [cell.name for cell in (*healthy_cells(), *bad_cells())]
     assert len(set(names)) == len(names)
@@ -100,13 +156,34 @@ def test_a_goal_is_reached_or_not_and_says_by_how_much() -> None:
     ours, best = (Figure(10, 10, 1.0, 2.0, lost, 9, 0, {}, "") for lost in (9.0, 4.0))
     told = {one.goal: one for one in goals({STRONG.name: {NAME: ours, ORACLE: best}}, {})}
     lost = told["failed requests until rollback, errors 20 %, 50/s: <= 1.5x the oracle"]
-    assert (lost.reached, lost.found) == (False, "2.2x (9 of 4)")
-    assert told["20 % errors at 50 requests/s rolled back, scraped every 15 s: <= 60 s"].reached is True
-    assert told["false rollbacks, healthy, at 5, 50 and 500 requests/s: <= 1 %"].reached is None
+    assert (lost.reached, lost.found) == (Reached.NO, "2.2x (9 of 4)")
+    assert told["20 % errors at 50 requests/s rolled back, scraped every 15 s: <= 60 s"].reached is Reached.YES
+    assert told["false rollbacks, healthy, at 5, 50 and 500 requests/s: <= 1 %"].reached is Reached.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("back", "runs", "reached"),
+    [(0, 300, Reached.YES), (0, 75, Reached.SO_FAR), (3, 300, Reached.SO_FAR), (4, 300, Reached.NO)],
+)
+def test_a_share_is_reached_only_where_so_many_runs_can_show_it(back: int, runs: int, reached: Reached) -> None:
+    figures = {Cell(HEALTHY[0], rps).name: {NAME: Figure(runs, back, None, None, 0, 0, 0, {}, "")} for rps in RATES}
+    assert next(goals(figures, {})).reached is reached
+
+
+def test_goals_are_told_for_the_default_warm_up_as_well() -> None:
+    cold, warm = (Figure(10, 10, minutes, 2.0, 4.0, 9, 0, {}, "") for minutes in (0.1, 1.2))
+    main = {STRONG.name: {NAME: cold, DEFAULTS: warm}}
+    fast = {STRONG.name: {"from 5 %": cold, "from 5 %, default warm-up": warm}}
+    for rule, soon in ((NAME, Reached.YES), (DEFAULTS, Reached.NO)):
+        told = {one.goal: one.reached for one in goals(main, fast, rule)}
+        assert told["the same, scraped every second, from 5 %: <= 10 s"] is soon
+    text = page.page(Found({"main": main, "scraped every second": fast}, "a machine", "2026-01-01 00:00", 60.0))
+    row = next(line for line in text.splitlines() if "scraped every 15 s: <= 60 s" in line)
+    assert "median 6 s" in row and "median 72 s" in row and "**not reached**" in row
 
 
 def test_the_page_has_every_rule_and_says_what_was_not_measured() -> None:
-    figures = {cell.name: {} for cell in (*healthy_cells(), *bad_cells())}
+    figures: Figures = {cell.name: {} for cell in (*healthy_cells(), *bad_cells())}
     figures[STRONG.name] = {rule: Figure(10, 10, 1.0, 2.0, 4.0, 9, 0, {}, "") for rule in (*RULES, NAME)}
     text = page.page(Found({"main": figures}, "a machine", "2026-01-01 00:00", 60.0))
     for rule in (*RULES, NAME):
