@@ -82,6 +82,19 @@ def files(shop: Shop) -> list[dict[str, Any]]:
     ]
 
 
+def dashboard(shop: Shop) -> dict[str, Any]:
+    """A dashboard one of whose variables has no default, and the item that reads it."""
+    variables = [
+        {"name": "service", "type": "query", "current": {"text": "All", "value": "$__all"}},
+        {"name": "namespace", "type": "query", "current": {}},
+    ]
+    text = json.dumps({"title": "Shop", "panels": [], "schemaVersion": 39, "templating": {"list": variables}})
+    metadata = {"name": "dashboards", "namespace": shop.namespace}
+    shop.cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"shop.json": text}})
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return {"name": "dashboard", "artifact": f"dashboards/shop.json@sha256:{digest}", "kind": "dashboard"}
+
+
 def open_with_canary(shop: Shop) -> None:
     """A shop with requests, and v2 rolled out behind canary that nobody has released yet."""
     shop.open(canary="v2")
@@ -130,6 +143,7 @@ def test_an_item_of_each_kind_blocks_is_healed_by_an_edit_and_only_warns_when_op
         (time, "inf of {of=clock of the database}, expected value < 1"),
         ({"name": "build", "http": "http://$canary/", "expect": ["X-Version == v9"]}, "build: X-Version: v2"),
         (JOB, "migrations: the Job failed: exit code 1"),
+        (dashboard(shop), "dashboard: variables without a default: namespace"),
         ({"name": "sbom", "artifact": f"none/sbom.json@sha256:{digest}", "kind": "sbom"}, "sbom: ConfigMap none"),
     ]
     for item, says in failing:

@@ -37,6 +37,7 @@ def operator_config(cluster: Cluster, **changes: object) -> dict[str, Any]:
         "maxAge": "15s",
         "share": share,
         "connections": connections,
+        "alerts": [],
     }
     config: dict[str, Any] = {"tick": "1s", "heartbeat": "10s", "servers": {"default": server}}
     return config | changes

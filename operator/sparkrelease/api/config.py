@@ -89,14 +89,17 @@ class MetricsServer(SpecModel):
     )
     labels: RoleLabels = Field(default=RoleLabels(), description="Labels of series on this server.")
     share: ShareCounter | None = Field(default=None, description="Counter for the measured share.")
-    alerts: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = Field(
-        default=(), description="Alerting rules that must be loaded, by name, before a run that this server judges."
+    alerts: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] | None = Field(
+        default=None,
+        description="Alerting rules that must be loaded, by name, before a run that this server judges: its burn-rate "
+        "alerts. Where nothing is said every run is warned that nobody looked; an empty list says that there are none.",
     )
     alertmanager: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s]+$",
         max_length=2048,
-        description="Address of the Alertmanager in which these alerts must not be silenced; not looked for if absent.",
+        description="Address of the Alertmanager in which these alerts must not be silenced; without it every run is "
+        "warned that nobody looked.",
     )
     targets: bool = Field(
         default=True,

@@ -20,7 +20,7 @@ ONE_KIND = Rule(
     "give one of promql, http, job, artifact",
 )
 
-ArtifactKind = Literal["file", "sbom", "vulnerabilities", "provenance"]
+ArtifactKind = Literal["file", "sbom", "vulnerabilities", "provenance", "dashboard"]
 
 QUICK, LASTING = timedelta(seconds=10), timedelta(minutes=5)
 """How long an item may take where it does not say so: a job LASTING, everything else QUICK."""

@@ -41,7 +41,8 @@ def write(hint: object, value: object) -> object:
         return _write_member(hint, value)
     if shape.is_points:
         return points.write(typing.cast("points.Points", value))
-    if _has_fields(type(value)):
+    kind: type = type(value)
+    if _has_fields(kind):
         return _write_fields(value)
     if isinstance(value, Mapping):
         return _write_mapping(hint, value)

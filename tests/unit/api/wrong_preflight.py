@@ -63,6 +63,8 @@ FORM_ALONE_RIGHT = [
     (FILE | {"artifact": "files/sbom.json"}, ".artifact", "add @sha256:digest or a signer"),
     (FILE | {"artifact": "oci://r.example.com/app"}, ".artifact", "oci://host/repository@sha256:digest"),
     (FILE | {"artifact": f"oci://r.example.com/App@sha256:{DIGEST}"}, ".artifact", "write it as one of them"),
+    (FILE | {"kind": "dashboard", "expect": ["panels >= 1"]}, ".expect[0]", "nothing that dashboard knows"),
+    (FILE | {"kind": "dashboard", "expect": ["variables >= some"]}, ".expect[0]", "'some' is not a number"),
     (FILE | {"expect": ["critical == 0"]}, ".expect[0]", "nothing that sbom knows"),
 ]
 """Items the API server takes, the field at fault, and what the operator says of it."""

@@ -58,11 +58,12 @@ def test_without_a_server_the_queries_are_printed_and_nobody_is_asked(tmp_path: 
     done = run(tmp_path)
     assert done.exit_code == 0, done.output
     for words in (
-        "6 queries of server default",
+        "7 queries of server default",
         "reading burst",
         "every 7s500ms",
         "gate errors",
-        "at the end of a stage",
+        "at the end of a stage of 10m",
+        "at the end of a stage of 30m",
     ):
         assert words in done.output
     assert done.output.count('http_requests_total{code=~"5..",namespace="shop",service=~"shop-canary|shop-stable"}') > 3
@@ -88,6 +89,24 @@ def test_every_query_sent_is_one_that_is_printed(tmp_path: Path, server: Misbeha
     assert (window["metric"], window["rules"], window["everySeconds"]) == ("http", ["http"], 15.0)
     reading = next(one for one in printed if one["purpose"] == "reading")
     assert (reading["stable"]["bad"], reading["canary"]["bad"]) == (2.0, 30.0)
+
+
+def test_the_gate_of_each_length_of_a_stage_is_planned_with_what_it_answers(
+    tmp_path: Path, server: MisbehavingServer
+) -> None:
+    """A stage's length is the window of its gate: another length is another query."""
+    lengths = {"one": "90s", "five": "10m", "half": "10m", "full": "90s"}
+    stages = [{"name": name, "weight": 10 * at, "duration": lengths[name]} for at, name in enumerate(lengths, start=1)]
+    metrics = [*manifest()["spec"]["metrics"], {"name": "lag", "value": "max by ($by) (lag_seconds{$sel})"}]
+    limits = [*manifest()["spec"]["thresholds"], {"name": "lag", "metric": "lag", "maxVsBaseline": 2}]
+    done = run(tmp_path, "--prometheus", server.url, "-o", "json", stages=stages, metrics=metrics, thresholds=limits)
+    gates = [one for one in json.loads(done.output)["queries"] if one["purpose"] == "gate"]
+    told = {(one["metric"], one["stageSeconds"]): one for one in gates}
+    assert len(told) == len(gates)
+    assert set(told) == {("http", 90.0), ("http", 600.0), ("lag", 90.0), ("lag", 600.0)}
+    for (metric, length), one in told.items():
+        assert (f" offset {length:g}s " if metric == "http" else f")[{length:g}s:") in one["promql"]
+        assert one["canary"] is not None
 
 
 def test_other_windows_the_past_and_histories_are_planned_with_their_pauses(tmp_path: Path) -> None:

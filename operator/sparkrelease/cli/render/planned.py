@@ -48,7 +48,9 @@ def how_often(asked: Asked) -> str:
         return f"every {format_duration(asked.every)}"
     if asked.purpose is Purpose.WATCH:
         return "at each check of the watch"
-    return "at the end of a stage" if asked.purpose is Purpose.GATE else "once, before the run"
+    if asked.purpose is Purpose.GATE and asked.stage is not None:
+        return f"at the end of a stage of {format_duration(asked.stage)}"
+    return "once, before the run"
 
 
 def said(asked: Asked, place: Place, planned: Planned) -> Text:
@@ -135,6 +137,7 @@ def describe_planned(planned: Planned) -> dict[str, object]:
                 "purpose": one.purpose.value,
                 "rules": list(one.rules),
                 "everySeconds": one.every.total_seconds() if one.every is not None else None,
+                "stageSeconds": one.stage.total_seconds() if one.stage is not None else None,
                 "promql": one.promql,
                 **(_answers(one, planned, names) if planned.url else {}),
             }
