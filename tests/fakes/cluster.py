@@ -22,8 +22,7 @@ Body = dict[str, Any]
 
 def copied(body: Mapping[str, Any]) -> Body:
     """What a reader gets, by way of JSON as over a wire."""
-    answer: Body = json.loads(json.dumps(body))
-    return answer
+    return dict(json.loads(json.dumps(body)))
 
 
 class ProcessDiedError(Exception):

@@ -206,6 +206,14 @@ app.command("backtest", epilog=EPILOG)(measured.backtest_release)
 app.command("preflight", epilog=EPILOG)(measured.preflight_release)
 
 
+def _list_scenarios(wanted: bool) -> None:
+    if wanted:
+        from sparkrelease.cli.simulate import list_scenarios
+
+        list_scenarios()
+        raise typer.Exit
+
+
 @app.command("simulate", epilog=EPILOG)
 def simulate_release(
     *,
@@ -216,11 +224,14 @@ def simulate_release(
         typer.Option(
             "--scenario",
             metavar="NAME[=VALUE][@WHEN]",
-            help="healthy, noisy, quiet=1, errors=2%, latency=+25%, late=2%@35m, leak=3, incident=5%, blind=10m; may "
-            "be repeated; all of them if absent.",
+            help="healthy, noisy, quiet=1, errors=2%, latency=+25%, late=2%@35m, leak=3, incident=5%, blind=10m; "
+            "--list says what each does; may be repeated; all of them if absent.",
             show_default=False,
         ),
     ] = None,
+    _list: Annotated[
+        bool, typer.Option("--list", callback=_list_scenarios, is_eager=True, help="Say what each scenario does.")
+    ] = False,
     rps: Annotated[float, typer.Option(help="Requests a second of both versions together.", min=0.01)] = 50.0,
     errors: Annotated[float, typer.Option(help="Share of requests that fail in good health.", min=0, max=0.5)] = 0.001,
     p95: Annotated[
@@ -228,7 +239,7 @@ def simulate_release(
         typer.Option(help="Latency in good health, seconds; below the rules' limits if absent.", min=0.0001),
     ] = None,
     scrape: Annotated[str, typer.Option(help="How often Prometheus scrapes, such as 15s.")] = "15s",
-    runs: Annotated[int, typer.Option(help="Runs of each scenario.", min=1, max=100_000)] = 20,
+    runs: Annotated[int, typer.Option(help="Runs of each scenario.", min=1, max=100_000)] = 10,
     seed: Annotated[int, typer.Option(help="Seed of the first run; the next ones follow.", min=0)] = 1,
     svg: Annotated[
         Path | None, typer.Option("--svg", help="Draw the first run of each scenario into this file.")

@@ -93,14 +93,18 @@ def _servers(
     return config_of(named, config=config, url=url, namespace_label=namespace_label, service_label=service_label)
 
 
+def _named(name: str | None, files: list[Path] | None) -> None:
+    if (name is None) == (not files):
+        raise CliError(ExitCode.USAGE, "name a release of the cluster, or give the file of one with -f")
+
+
 def _target(
     name: str | None, files: list[Path] | None, policies: list[Path] | None, connect: Callable[[], Cluster]
 ) -> Manifest:
     """The release meant: that of a file, or that of the cluster."""
     from sparkrelease.cli.manifests import read_manifest, release_of
 
-    if (name is None) == (not files):
-        raise CliError(ExitCode.USAGE, "name a release of the cluster, or give the file of one with -f")
+    _named(name, files)
     return read_manifest(files, policies or ()) if files else release_of(connect(), name or "")
 
 
@@ -147,6 +151,7 @@ def backtest_release(
 
     from sparkrelease.cli.backtesting import Wanted, read_incidents, read_span, roles_of, run_backtest
 
+    _named(name, files)
     if prometheus is None and config is None:
         raise CliError(ExitCode.USAGE, "say which server with --prometheus URL or --config FILE")
     now = datetime.now(UTC)

@@ -71,11 +71,16 @@ class Planned:
     """What preflight says; of queries that cannot be written alone where no server was asked."""
 
     @property
-    def code(self) -> ExitCode:
-        """BAD when a query would keep the run from starting, UNREACHABLE when the server does not answer at all."""
+    def away(self) -> Missing | None:
+        """Why nothing was answered; None where something was."""
         answers = [asked.answer for asked in self.queries]
         away = [one for one in answers if isinstance(one, Missing) and one.reason is Reason.PROMETHEUS_UNREACHABLE]
-        if away and len(away) == len(answers):
+        return away[0] if away and len(away) == len(answers) else None
+
+    @property
+    def code(self) -> ExitCode:
+        """BAD when a query would keep the run from starting, UNREACHABLE when the server does not answer at all."""
+        if self.away is not None:
             return ExitCode.UNREACHABLE
         return ExitCode.BAD if any(finding.fatal for finding in self.findings) else ExitCode.FINE
 
@@ -226,13 +231,19 @@ class _Known:
         spec = self._spec
         match purpose:
             case Purpose.READING | Purpose.HISTORY:
-                return tuple(t.name for t in spec.triggers if any(leg.metric == metric for leg in t.all))
+                triggers = tuple(t.name for t in spec.triggers if any(leg.metric == metric for leg in t.all))
+                return triggers or self._besides_triggers(metric)
             case Purpose.GATE | Purpose.WATCH:
                 return tuple(t.name for t in spec.thresholds if t.metric == metric)
             case Purpose.WINDOW:
                 return tuple(name for name, counted in counted_tests(spec).items() if counted == metric)
             case _:
                 return ()
+
+    def _besides_triggers(self, metric: str) -> tuple[str, ...]:
+        """Whose data the reading shows to be there, where no trigger reads it."""
+        gates = tuple(f"gate {t.name}" for t in self._spec.thresholds if t.metric == metric)
+        return gates or tuple(f"test {name}" for name, of in counted_tests(self._spec).items() if of == metric)
 
 
 def _by_service(answer: Answer | RangeAnswer, labels: RoleLabels) -> Sorted:

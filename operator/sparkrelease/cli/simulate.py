@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain
+from multiprocessing import get_context
 from pathlib import Path
 
 from rich.progress import Progress
@@ -14,15 +19,22 @@ from sparkrelease.api.base import format_duration
 from sparkrelease.cli.exits import CliError, ExitCode
 from sparkrelease.cli.manifests import Manifest
 from sparkrelease.cli.options import Format, TableFormat
-from sparkrelease.cli.render.simulated import describe_summary, draw_runs, render_summaries
+from sparkrelease.cli.render.simulated import describe_summary, draw_runs, render_kinds, render_summaries
+from sparkrelease.cli.render.words import count
 from sparkrelease.cli.screen import WIDE, console, print_data, print_text
-from sparkrelease.simulate.outcome import Summary
-from sparkrelease.simulate.run import Setting, simulate
-from sparkrelease.simulate.scenario import Scenario, ScenarioError, panel, parse
+from sparkrelease.simulate.outcome import Result, Summary
+from sparkrelease.simulate.run import Batch, Setting, simulate_batch
+from sparkrelease.simulate.scenario import Scenario, ScenarioError, a_second, panel, parse
 from sparkrelease.simulate.service import Traffic, service_of
 
 FASTEST, SLOWEST = 0.5, 60.0
 """Seconds between two scrapes that can be simulated."""
+
+_ALONE = 16
+"""Runs that are sooner made than other processes started."""
+
+_TOGETHER = 4
+"""Runs a process is given at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,11 @@ class Wanted:
     traffic: Traffic
     runs: int
     seed: int
+
+
+def list_scenarios() -> None:
+    """Prints every kind of scenario, what it does, and what it should end with."""
+    print_text(render_kinds(), piped_width=WIDE)
 
 
 def read_scenarios(texts: Sequence[str]) -> tuple[Scenario, ...]:
@@ -82,27 +99,65 @@ def _possible(manifest: Manifest, wanted: Wanted) -> tuple[list[Scenario], list[
 
 
 def _tried(manifest: Manifest, wanted: Wanted, scenarios: Iterable[Scenario], *, story: bool) -> list[Summary]:
-    found = []
-    screen = console(stderr=True)
+    """Every run of every scenario, on all cores where there are many. The results are those of one process."""
     chosen = list(scenarios)
+    batches = [
+        Batch(Setting(manifest.spec, scenario, wanted.traffic), wanted.seed + first, size, story and first == 0)
+        for scenario in chosen
+        for first in range(0, wanted.runs, _TOGETHER)
+        for size in (min(_TOGETHER, wanted.runs - first),)
+    ]
+    screen, total = console(stderr=True), len(chosen) * wanted.runs
+    cores = min(_cores(), len(batches))
     with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        task = progress.add_task("simulating", total=len(chosen) * wanted.runs)
-        for scenario in chosen:
-            progress.update(task, description=scenario.title)
-            setting = Setting(manifest.spec, scenario, wanted.traffic)
-            results = []
-            for number in range(wanted.runs):
-                results.append(simulate(setting, wanted.seed + number, story=story and number == 0))
-                progress.advance(task)
-            found.append(Summary(scenario, tuple(results)))
+        task = progress.add_task(f"{count(total, 'run')} of {count(len(chosen), 'scenario')}", total=total)
+
+        def told(batch: Batch) -> None:
+            progress.advance(task, batch.runs)
+
+        found = _by_turns(batches, told) if total <= _ALONE or cores == 1 else _side_by_side(batches, cores, told)
+    each = -(-wanted.runs // _TOGETHER)
+    return [
+        Summary(scenario, tuple(chain.from_iterable(found[each * place : each * (place + 1)])))
+        for place, scenario in enumerate(chosen)
+    ]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _by_turns(batches: Sequence[Batch], told: Callable[[Batch], None]) -> list[tuple[Result, ...]]:
+    found = []
+    for batch in batches:
+        found.append(simulate_batch(batch))
+        told(batch)
     return found
+
+
+def _side_by_side(batches: Sequence[Batch], cores: int, told: Callable[[Batch], None]) -> list[tuple[Result, ...]]:
+    """A process a core, started afresh: a copy of this one would have its threads' locks and not its threads."""
+    pool = ProcessPoolExecutor(cores, mp_context=get_context("spawn"), initializer=_leave_interrupts)
+    try:
+        futures = {pool.submit(simulate_batch, batch): place for place, batch in enumerate(batches)}
+        for done in as_completed(futures):
+            done.result()
+            told(batches[futures[done]])
+        return [future.result() for future in futures]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is for the process that started this one; it stops the rest."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _title(manifest: Manifest, wanted: Wanted) -> str:
     seeds = f"seed {wanted.seed}" if wanted.runs == 1 else f"seeds {wanted.seed} to {wanted.seed + wanted.runs - 1}"
     scrape = format_duration(wanted.traffic.scrape)
     name = f"{manifest.name} {manifest.spec.version}".strip()
-    return f"{name}, {wanted.traffic.rps:g} requests/s, scraped every {scrape}, {seeds}"
+    return f"{name}, {a_second(wanted.traffic.rps)}, scraped every {scrape}, {seeds}"
 
 
 def _described(

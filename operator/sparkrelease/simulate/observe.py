@@ -27,6 +27,7 @@ from sparkrelease.decide.facts import (
 from sparkrelease.decide.ranges import baseline_of_counts, baseline_of_values
 from sparkrelease.decide.readings import decisive
 from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.simulate.moved import Moved
 from sparkrelease.simulate.service import Errors, Gauge, Latencies
 from sparkrelease.simulate.stream import MINUTE, Counters, Stream
 
@@ -85,6 +86,12 @@ class Observer:
     def _facts(self, metric: Metric, at: datetime, over: timedelta, gate: Threshold | None = None) -> MetricFacts:
         canary, stable = (self._reading(metric.name, role, at, over, gate) for role in (Role.CANARY, Role.STABLE))
         return MetricFacts(_QUERY, at, over, canary, stable)
+
+    def shown(self, moved: Moved, now: datetime) -> tuple[float | None, float | None]:
+        """Canary's and stable's number for a chart, over the metric's own window, as its rules read it."""
+        metric = self._metrics[moved.metric]
+        facts = self._facts(metric, now, metric.window)
+        return moved.number(facts.canary), moved.number(facts.stable)
 
     # ------------------------------------------------------------ readings
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from sparkrelease.api.base import Documented
+from sparkrelease.simulate.moved import Moved
 from sparkrelease.simulate.scenario import Expect, Scenario
 
 
@@ -23,15 +24,13 @@ class Ending(Documented):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One scrape: canary's weight then, and what both roles served since the scrape before."""
+    """One scrape: canary's weight then, and the numbers both roles showed; None where nothing could be read."""
 
     at: float
     """Seconds since the run started."""
     weight: float
-    canary_bad: int
-    canary_total: int
-    stable_bad: int
-    stable_total: int
+    canary: float | None
+    stable: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +55,9 @@ class Hold:
 
 @dataclass(slots=True)
 class Story:
-    """What a chart shows of one run."""
+    """What a chart shows of one run: the course of `moved`, the metric its scenario moves."""
 
+    moved: Moved | None = None
     points: list[Point] = field(default_factory=list)
     stages: list[Passed] = field(default_factory=list)
     holds: list[Hold] = field(default_factory=list)
@@ -68,7 +68,8 @@ class Result:
     """One run.
 
     `after` is the time from when the scenario's harm began to the rollback (or, without harm, from the start of the
-    run); None where there was no rollback. Requests are those canary served since then.
+    run); None where there was no rollback. Requests are those canary served since then; `slow` ones took longer than
+    the rules allow.
     """
 
     seed: int
@@ -85,6 +86,7 @@ class Result:
     harm_from: float
     """Seconds since the run started."""
     story: Story | None = None
+    slow: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,13 @@ class Summary:
     def failed(self, quantile: float) -> int:
         """Failed requests canary served, at a quantile of all runs."""
         counts = sorted(result.failed for result in self.results)
+        return counts[place_of(quantile, len(counts))] if counts else 0
+
+    def lost(self, quantile: float) -> int:
+        """What the scenario's harm was to users, at a quantile of all runs: slow requests of canary, or failed ones."""
+        if not self.scenario.delays:
+            return self.failed(quantile)
+        counts = sorted(result.slow for result in self.results)
         return counts[place_of(quantile, len(counts))] if counts else 0
 
     def requests(self) -> float:

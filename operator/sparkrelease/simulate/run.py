@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 from sparkrelease.api.conditions import ConditionType, find
 from sparkrelease.api.status import Outcome, SparkReleaseStatus
-from sparkrelease.decide.facts import Baseline, Facts, MetricFacts, Role, Route, Side, Verification
+from sparkrelease.decide.facts import Baseline, Facts, MetricFacts, Route, Side, Verification
 from sparkrelease.decide.lifecycle import decide
 from sparkrelease.decide.plan import Plan, ReleaseRoute, SetWeight, Wants
 from sparkrelease.decide.resolve import ResolvedSpec, digest
 from sparkrelease.simulate.chance import Chance, Seeded
+from sparkrelease.simulate.moved import moved_by
 from sparkrelease.simulate.observe import Observer, Seen
 from sparkrelease.simulate.outcome import Ending, Hold, Passed, Point, Result, Story
 from sparkrelease.simulate.scenario import Scenario
@@ -50,6 +51,23 @@ def simulate(setting: Setting, seed: int, *, chance: Chance | None = None, story
     return _Run(setting, seed, chance or Seeded(seed), story=story).result()
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Runs with seeds from `first` on, for one process; of the first one the `story` may be kept."""
+
+    setting: Setting
+    first: int
+    runs: int
+    story: bool = False
+
+
+def simulate_batch(batch: Batch) -> tuple[Result, ...]:
+    """The runs one after the other. Which process makes them changes nothing in them."""
+    return tuple(
+        simulate(batch.setting, batch.first + number, story=batch.story and number == 0) for number in range(batch.runs)
+    )
+
+
 class _Run:
     """A release, its stream, and what the operator did."""
 
@@ -61,6 +79,7 @@ class _Run:
         self._stages = sum((stage.duration for stage in self._spec.stages), timedelta(0))
         self._digest = digest(self._spec)
         service = service_of(self._spec, setting.traffic)
+        moved = moved_by(setting.scenario, service)
         begin = (BEGIN + BEFORE).timestamp()
         self._stream = Stream(service, setting.scenario, setting.traffic, chance, begin=begin, stages=self._stages)
         self._observer = Observer(self._spec, self._stream)
@@ -72,7 +91,7 @@ class _Run:
         self._in_force: list[tuple[float, float]] = [(0.0, 0.0)] * (self._lag + 1)
         """Weights and mirrors on their way to the requests, those in force first."""
         self._ended = False
-        self._story = Story() if story else None
+        self._story = Story(moved) if story else None
         self._held = timedelta(0)
         self._rolled_back_at: datetime | None = None
 
@@ -197,14 +216,8 @@ class _Run:
     # ------------------------------------------------------------ telling
 
     def _note_point(self, story: Story, started: datetime) -> None:
-        story.points.append(
-            Point(
-                (self._now - started).total_seconds(),
-                self._in_force[0][0],
-                *self._stream.latest[Role.CANARY],
-                *self._stream.latest[Role.STABLE],
-            )
-        )
+        canary, stable = (None, None) if story.moved is None else self._observer.shown(story.moved, self._now)
+        story.points.append(Point((self._now - started).total_seconds(), self._in_force[0][0], canary, stable))
 
     def _note_decision(self, story: Story, started: datetime) -> None:
         at = (self._now - started).total_seconds()
@@ -248,8 +261,9 @@ class _Run:
             rule=rollback.trigger if rollback is not None and going_back else "",
             sentence=rollback.message if rollback is not None and going_back else "",
             stage=rollback.stage if rollback is not None and going_back else "",
-            requests=stream.served[1],
-            failed=stream.served[0],
+            requests=stream.served.requests,
+            failed=stream.served.failed,
+            slow=stream.served.slow,
             held=self._held,
             harm_from=harm,
             story=self._story,

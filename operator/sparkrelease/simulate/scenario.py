@@ -52,7 +52,12 @@ class Scenario:
     @property
     def harmful(self) -> bool:
         """Whether anything is wrong with the release or around it."""
-        return self.errors is not None or self.slower != 1.0 or self.leak > 0
+        return self.errors is not None or self.delays or self.leak > 0
+
+    @property
+    def delays(self) -> bool:
+        """Whether users wait, rather than being refused."""
+        return self.slower != 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,11 @@ def _span(text: str) -> timedelta:
     return span
 
 
+def a_second(rps: float) -> str:
+    """`1 request/s`, `50 requests/s`."""
+    return f"{rps:g} {'request' if rps == 1 else 'requests'}/s"
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.4g} %"
 
@@ -149,7 +159,7 @@ def _noisy(_: str) -> Scenario:
 
 def _quiet(text: str) -> Scenario:
     rps = _factor(text)
-    return Scenario("quiet", f"healthy, {rps:g} requests/s", Expect.PROMOTE, rps=rps)
+    return Scenario("quiet", f"healthy, {a_second(rps)}", Expect.PROMOTE, rps=rps)
 
 
 def _errors(text: str) -> Scenario:

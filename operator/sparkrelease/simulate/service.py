@@ -42,21 +42,29 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """A pair of counters. `hit`: whether scenarios change it."""
+    """A pair of counters. `hit`: whether scenarios change it; `limits`: shares that rules set."""
 
     name: str
     rate: float
     hit: bool
+    limits: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """A histogram of lognormal latencies."""
+    """A histogram of lognormal latencies.
+
+    An event above the edge `slow` is a slow one: the lowest limit of the rules, of which they allow the share
+    `allowed`, or without one (None) the first edge that a healthy quantile does not exceed.
+    """
 
     name: str
     median: float
     edges: tuple[float, ...]
     hit: bool
+    slow: float
+    allowed: float | None = None
+    unit: str = ""
 
     def shares(self, factor: float) -> list[float]:
         """Chance of each bucket, the one above the last edge included, when everything takes `factor` times as long."""
@@ -73,6 +81,8 @@ class Gauge:
     level: float
     step: float
     hit: bool
+    limits: tuple[float, ...] = ()
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +142,7 @@ def _limits(spec: ResolvedSpec, metric: str) -> tuple[list[float], list[float]]:
 def _errors(spec: ResolvedSpec, metric: Metric, traffic: Traffic, *, hit: bool) -> Errors:
     uppers, _ = _limits(spec, metric.name)
     rate = traffic.errors if hit else min([traffic.errors, *(limit / 5 for limit in uppers)])
-    return Errors(metric.name, rate, hit)
+    return Errors(metric.name, rate, hit, tuple(sorted({limit for limit in uppers if limit > 0})))
 
 
 def _latencies(spec: ResolvedSpec, metric: Metric, traffic: Traffic, *, hit: bool) -> Latencies:
@@ -145,7 +155,11 @@ def _latencies(spec: ResolvedSpec, metric: Metric, traffic: Traffic, *, hit: boo
     else:
         target = _BELOW * min([0.2 * scale, *uppers])
         median = target / math.exp(SIGMA * NormalDist().inv_cdf(metric.quantile or 0.95))
-    return Latencies(metric.name, median, tuple(sorted(edge for edge in edges if edge > 0)), hit)
+    known = tuple(sorted(edge for edge in edges if edge > 0))
+    quantile = metric.quantile or 0.95
+    healthy = median * math.exp(SIGMA * NormalDist().inv_cdf(quantile))
+    slow = next((edge for edge in known if edge >= min(uppers, default=healthy)), known[-1])
+    return Latencies(metric.name, median, known, hit, slow, 1 - quantile if uppers else None, metric.unit or "")
 
 
 def _gauge(spec: ResolvedSpec, metric: Metric) -> Gauge:
@@ -154,7 +168,9 @@ def _gauge(spec: ResolvedSpec, metric: Metric) -> Gauge:
     rising = [leg for leg in legs if leg.kind in {LegKind.TREND, LegKind.GROWTH}]
     slopes = [leg.slope_per_minute for leg in rising if leg.slope_per_minute is not None and leg.slope_per_minute > 0]
     level = _between(uppers, lowers, 100 * max(slopes, default=1.0))
-    return Gauge(metric.name, level, max(slopes, default=abs(level) / 100), hit=bool(rising))
+    limits = tuple(sorted({*uppers, *lowers}))
+    step = max(slopes, default=abs(level) / 100)
+    return Gauge(metric.name, level, step, hit=bool(rising), limits=limits, unit=metric.unit or "")
 
 
 def _between(uppers: Sequence[float], lowers: Sequence[float], wanted: float) -> float:

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import accumulate
+from typing import NamedTuple
 
 from sparkrelease.decide.facts import Role
 from sparkrelease.simulate.chance import Chance
@@ -31,6 +32,14 @@ class Counters:
     def place(self, at: float) -> int:
         """Place of the last scrape at or before an instant; -1 when there is none."""
         return bisect_right(self.times, at + 1e-6) - 1
+
+
+class Served(NamedTuple):
+    """Requests, those of them that failed, and those that were slower than rules allow."""
+
+    requests: int
+    failed: int
+    slow: int
 
 
 @dataclass(slots=True)
@@ -63,10 +72,8 @@ class Stream:
         self._minute = -1.0
         self._shares: dict[tuple[str, float], list[float]] = {}
         self.now = begin
-        self.served = (0, 0)
-        """Requests that canary has failed, and all it got, since the scenario's harm began."""
-        self.latest = dict.fromkeys(Role, (0, 0))
-        """Bad requests and all of them in the time drawn last, by role."""
+        self.served = Served(0, 0, 0)
+        """What canary served since the scenario's harm began."""
 
     def away(self, at: float) -> bool:
         """Whether the metrics server is away at an instant."""
@@ -98,7 +105,7 @@ class Stream:
         n = self._chance.poisson(mean)
         count.total += n
         scenario = self.scenario
-        failed = 0
+        failed = slow = 0
         for errors in self.service.errors:
             bad_rate = scenario.errors if hurt and errors.hit and scenario.errors is not None else errors.rate
             bad = self._chance.binomial(n, min(bad_rate * level, 1.0))
@@ -108,11 +115,12 @@ class Stream:
             factor = pace * (scenario.slower if hurt and latency.hit else 1.0)
             boxes = self._chance.spread(n, self._shares_of(latency, factor))
             before = count.up_to.get(latency.name) or (0,) * len(latency.edges)
-            seen = accumulate(boxes[:-1])
+            seen = tuple(accumulate(boxes[:-1]))
             count.up_to[latency.name] = tuple(a + b for a, b in zip(before, seen, strict=True))
-        self.latest[role] = (failed, n)
+            slow += n - seen[latency.edges.index(latency.slow)] if latency.hit else 0
         if role is Role.CANARY and not copies and (self.now >= self.bad_from or not scenario.harmful):
-            self.served = (self.served[0] + failed, self.served[1] + n)
+            before_that = self.served
+            self.served = Served(before_that.requests + n, before_that.failed + failed, before_that.slow + slow)
 
     def _shares_of(self, latency: Latencies, factor: float) -> list[float]:
         known = self._shares.get((latency.name, factor))

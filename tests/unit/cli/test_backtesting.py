@@ -17,9 +17,15 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from fakes.past import Burst, PastServer, Rows
+from sparkrelease.api.reasons import Reason
 from sparkrelease.cli.app import app
+from sparkrelease.cli.backtest.record import MOST_TOLD, PARTS, Recorder
 from sparkrelease.cli.backtesting import read_incidents, read_span, read_time, roles_of
 from sparkrelease.cli.exits import CliError, ExitCode
+from sparkrelease.decide.facts import Counts, MetricFacts
+from sparkrelease.decide.plan import EntryDraft
+from unit.cli.terminal import on_a_terminal
+from unit.evidence.test_inputs import resolved
 
 T0 = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 BEGIN = T0.timestamp()
@@ -83,7 +89,46 @@ def test_a_rollback_outside_the_incidents_is_a_false_one(backtest: Callable[...,
     with PastServer({"shop-stable": [BURST]}).serving() as server:
         done = backtest(server, "--exit-code")
     assert done.exit_code == ExitCode.BAD
-    assert "rolled back Mon 2026-01-05 13:01:00" in done.output
+    assert "rolled back from Mon 2026-01-05 13:01:00" in done.output
+
+
+def test_an_incident_is_told_as_one_stretch_of_time_first_and_each_rule_by_its_name_once(
+    backtest: Callable[..., Result],
+) -> None:
+    with PastServer({"shop-stable": [BURST]}).serving() as server:
+        done = backtest(server, "--incident", INCIDENT)
+    lines = done.output.splitlines()
+    assert lines[1].startswith("rolled back from Mon 2026-01-05 13:01:00 to 13:"), lines[1]
+    assert "releases one after the other: burst: http " in lines[1]
+    assert "caught after 1m by burst: http " in lines[2]
+    assert "would have been rolled back" in done.output.split("RULE")[0]
+    assert "burst: burst" not in done.output
+
+
+def test_what_is_kept_does_not_grow_with_the_past() -> None:
+    """Points of the chart, decisions, and what is fetched ahead: counted after a day and after a month of looks."""
+    spec = resolved(triggers=[{"name": "burst", "all": [{"metric": "http", "value": 0.05}]}])
+    kept = []
+    for days in (1, 30):
+        end = T0 + days * 24 * HOUR
+        recorder = Recorder(spec, T0, end, timedelta(minutes=1))
+        for minute in range(0, days * 24 * 60, 3):
+            now = T0 + timedelta(minutes=minute)
+            recorder.note_readings({"http": MetricFacts("q", now, HOUR, Counts(1, 9), Counts(0, 9))}, now)
+            recorder.note_entries([EntryDraft(Reason.SHARED_INCIDENT, "both", {})], now)
+        points = sum(len(line.points) for line in recorder.lines())
+        kept.append((points <= PARTS, len(recorder.told) <= MOST_TOLD, len(recorder.told) + recorder.untold))
+    assert kept == [(True, True, 480), (True, True, 14400)]
+
+
+def test_the_progress_is_shown_on_a_terminal(backtest: Callable[..., Result], tmp_path: Path) -> None:
+    file = tmp_path / "release.yaml"
+    file.write_text(yaml.safe_dump(manifest()))
+    with PastServer({"shop-stable": []}).serving() as server:
+        when = ["--from", T0.isoformat(), "--to", (T0 + HOUR).isoformat()]
+        text = on_a_terminal("backtest", "-f", str(file), "--prometheus", server.url, *when)
+    assert "looking back" in text and "100%" in text
+    assert "0 would have been rolled back" in text
 
 
 def test_the_load_on_the_server_is_bounded(backtest: Callable[..., Result]) -> None:
@@ -182,11 +227,21 @@ def test_the_chart_is_a_picture_with_the_rule_and_the_metric(backtest: Callable[
         done = backtest(server, "--svg", str(chart), "--incident", INCIDENT)
     assert done.exit_code == 0
     texts = {element.text for element in ET.fromstring(chart.read_text()).iter() if element.text}
-    assert {"releases", "burst", "http %"} <= texts
+    assert {"releases", "burst", "http %", "limit"} <= texts
+    root = ET.fromstring(chart.read_text())
+    assert any(one.get("stroke-dasharray") == "6 4" for one in root.iter() if one.tag.endswith("path")), "the limit"
+    times = [one for one in root.iter() if one.text in {"12:00:00", "14:00:00"}]
+    assert [one.get("text-anchor") for one in times] == ["middle", "end"], "the last one is not cut"
     assert len(chart.read_bytes()) < 150_000
 
 
 # ---------------------------------------------------------------- what cannot be done
+
+
+def test_without_a_release_it_is_the_release_that_is_asked_for() -> None:
+    done = CliRunner().invoke(app, ["backtest", "--from", "-1d"])
+    assert isinstance(done.exception, CliError) and done.exception.code is ExitCode.USAGE
+    assert "give the file of one with -f" in str(done.exception)
 
 
 def test_a_server_that_is_away_ends_with_5(backtest: Callable[..., Result]) -> None:

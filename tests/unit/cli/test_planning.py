@@ -70,6 +70,25 @@ def test_without_a_server_the_queries_are_printed_and_nobody_is_asked(tmp_path: 
     assert "STABLE" not in done.output
 
 
+def test_a_reading_that_no_trigger_reads_names_whom_it_is_for(tmp_path: Path) -> None:
+    metrics = [
+        {"name": "http", "bad": 'http_requests_total{code=~"5.."}', "total": "http_requests_total"},
+        {"name": "memory", "value": "max by ($by) (memory_bytes{$sel})", "unit": "B"},
+    ]
+    changes = {"thresholds": [{"name": "heap", "metric": "memory", "max": 1e9}], "triggers": []}
+    done = run(tmp_path, metrics=metrics, comparison={"tests": [{"metric": "http"}]}, **changes)
+    assert "reading gate heap" in done.output and "reading test http" in done.output
+    assert not any(line.rstrip().endswith("reading") for line in done.output.splitlines())
+
+
+def test_one_blank_line_stands_between_the_table_and_the_queries(tmp_path: Path, server: MisbehavingServer) -> None:
+    for args in ((), ("--prometheus", server.url)):
+        lines = run(tmp_path, *args).output.splitlines()
+        blanks = [number for number, line in enumerate(lines) if not line]
+        assert blanks and all(lines[number - 1] and lines[number + 1] for number in blanks), args
+        assert blanks[0] == 2 + 7, "behind the title, the heads, and a row a query"
+
+
 def test_what_each_query_answers_now_is_shown_for_both_roles(tmp_path: Path, server: MisbehavingServer) -> None:
     done = run(tmp_path, "--prometheus", server.url)
     assert done.exit_code == 0, done.output
@@ -146,7 +165,8 @@ def test_a_server_that_is_away_ends_with_5(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     done = run(tmp_path, "--prometheus", f"http://127.0.0.1:{port}")
-    assert (done.exit_code, "refuses connections" in done.output) == (ExitCode.UNREACHABLE, True)
+    assert (done.exit_code, done.output.count("refuses connections")) == (ExitCode.UNREACHABLE, 1)
+    assert "STABLE" not in done.output and "7 queries" in done.output, "what would be asked is told all the same"
 
 
 def test_a_release_needs_a_name_or_a_file() -> None:

@@ -161,3 +161,18 @@ async def test_a_server_that_cannot_be_asked_ends_the_looking_back() -> None:
     rewind = Rewind(Away(), T0, T0)
     await rewind.query("default", "a", T0)
     assert rewind.problem is not None
+
+
+async def test_no_more_is_kept_of_a_long_past_than_of_a_short_one() -> None:
+    """One chunk a query asked at a pace, and of those that never come again the last few."""
+    kept = []
+    for looks in (600, 3000):
+        rewind = Rewind(Past(), T0, T0 + looks * SECOND)
+        for place in range(looks):
+            rewind.now = T0 + place * SECOND
+            await rewind.query("default", "up", rewind.now)
+            await rewind.query("default", f"gate {place}", rewind.now)
+        paces = rewind._paces.values()
+        kept.append((len(paces), sum(len(pace.ahead) for pace in paces)))
+    assert kept[0] == kept[1]
+    assert kept[0][1] <= CHUNK

@@ -10,8 +10,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from sparkrelease.cli import simulate as simulating
 from sparkrelease.cli.app import app
 from sparkrelease.cli.exits import CliError, ExitCode
+from sparkrelease.cli.render import svg
+from sparkrelease.simulate.scenario import KINDS
 
 STAGES = [{"name": "ten", "weight": 10, "duration": "5m"}, {"name": "full", "weight": 100, "duration": "5m"}]
 METRICS = [{"name": "http", "bad": "bad_total", "total": "all_total"}]
@@ -72,8 +75,44 @@ def test_the_table_says_how_long_how_many_and_which_rule(folder: Path) -> None:
     healthy = next(line for line in lines if line.startswith("healthy"))
     bad = next(line for line in lines if line.startswith("errors 30 %"))
     assert "0/4" in healthy and "never" in healthy
+    heads = lines[1].split("  ")
+    assert len({head.strip() for head in heads if head.strip()}) == len([head for head in heads if head.strip()])
+    assert " failed" in bad
     assert "4/4" in bad and "burst 4" in bad
     assert any(line.startswith("errors 30 %: burst: http ") for line in lines)
+
+
+LATENCY = {"name": "latency", "buckets": "seconds_bucket", "quantile": 0.95, "unit": "s"}
+SLOW = {"name": "slow", "all": [{"metric": "latency", "value": 0.2}], "for": "30s"}
+
+
+def test_what_a_latency_does_to_users_is_slow_requests(folder: Path) -> None:
+    (folder / "slow.yaml").write_text(yaml.safe_dump(release(metrics=[*METRICS, LATENCY], triggers=[*TRIGGERS, SLOW])))
+    args = ("-f", folder / "slow.yaml", "--scenario", "latency=+200%", "--runs", "2")
+    row = next(line for line in run(*args).splitlines() if line.startswith("latency +200 %"))
+    assert " slow " in row and " failed" not in row
+    (scenario,) = json.loads(run(*args, "-o", "json"))["scenarios"]
+    assert scenario["slowRequests"]["median"] > 100 > scenario["failedRequests"]["median"]
+
+
+def test_one_request_a_second_is_one_request(folder: Path) -> None:
+    text = run("-f", folder / "release.yaml", "--scenario", "quiet", "--runs", "1", "--rps", "1")
+    assert text.count("1 request/s") == 2 and "1 requests" not in text
+
+
+def test_every_scenario_is_explained_in_a_line_of_its_own_without_a_file() -> None:
+    lines = run("--list").splitlines()
+    for kind in KINDS.values():
+        line = next(line for line in lines if line.split()[:1] == [f"{kind.name}={kind.value}".rstrip("=")])
+        assert kind.help in line and ("promoted" in line or "rolled back" in line)
+
+
+def test_other_processes_make_the_runs_that_this_one_would(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    args = ("-f", folder / "release.yaml", "--scenario", "errors=30%", "--runs", "9", "-o", "json")
+    monkeypatch.setattr(simulating, "_cores", lambda: 2)
+    alone = run(*args)
+    monkeypatch.setattr(simulating, "_ALONE", 0)
+    assert run(*args) == alone
 
 
 def test_the_same_command_prints_the_same(folder: Path) -> None:
@@ -103,11 +142,31 @@ def test_the_chart_is_a_picture_of_the_first_run_of_each_scenario(folder: Path) 
     run(*args, "--svg", chart)
     first = chart.read_bytes()
     text = "".join(ET.fromstring(first).itertext())
-    for said in ("errors 30 %, seed 1: rolled back", "burst at", "no metrics for 2m, seed 1: promoted", "ten 10 %"):
+    told = ("http: bad events, canary", "limit", "burst at", "no metrics for 2m, seed 1: promoted", "ten 10 %")
+    for said in ("errors 30 %, seed 1: rolled back", *told):
         assert said in text
-    assert b"<script" not in first and first.count(b"http") <= 2
+    assert b"<script" not in first and first.count(b"://") <= 1
     run(*args, "--svg", chart)
     assert chart.read_bytes() == first
+
+
+def test_the_chart_is_of_the_metric_that_a_scenario_moves_with_its_limit(folder: Path) -> None:
+    chart, file = folder / "chart.svg", folder / "slow.yaml"
+    file.write_text(yaml.safe_dump(release(metrics=[*METRICS, LATENCY], triggers=[*TRIGGERS, SLOW])))
+    run("-f", file, "--scenario", "latency=+200%", "--runs", "1", "--svg", chart)
+    root = ET.fromstring(chart.read_text())
+    assert "latency: slower than 0.2s, canary" in {element.text for element in root.iter()}
+    paths = [one for one in root.iter() if one.tag.endswith("path")]
+    (limit,) = (heights(one) for one in paths if one.get("stroke-dasharray"))
+    canary, stable = (
+        next(heights(one) for one in paths if one.get("stroke") == colour) for colour in (svg.RED, svg.GREEN)
+    )
+    assert max(canary) < min(limit) <= max(limit) < min(stable), "from the top: canary, its limit, stable"
+
+
+def heights(path: ET.Element) -> list[float]:
+    """Pixels from the top."""
+    return [float(place.split()[1]) for place in path.get("d", "").replace("M", "L").split("L") if place]
 
 
 # ---------------------------------------------------------------- how it ends

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import timedelta
 
 import pytest
 
 from sparkrelease.simulate.outcome import Ending, Result, Summary, place_of
-from sparkrelease.simulate.run import Setting, simulate
+from sparkrelease.simulate.run import Batch, Setting, simulate, simulate_batch
 from sparkrelease.simulate.scenario import Expect, parse
 from sparkrelease.simulate.service import Traffic
 from unit.simulate.release import STAGES, resolved, setting
@@ -24,6 +25,7 @@ def test_a_healthy_release_walks_every_stage_and_is_promoted() -> None:
     assert (result.ending, result.after, result.rule) == (Ending.PROMOTED, None, "")
     assert result.story is not None
     assert [(stage.name, stage.weight) for stage in result.story.stages] == [(n, float(w)) for n, w, _ in STAGES]
+    assert result.story.moved is not None and result.story.moved.title == "http: bad events"
     weights = [point.weight for point in result.story.points]
     assert weights == sorted(weights) and weights[-1] == 100
     assert timedelta(minutes=90) <= result.lasted <= timedelta(minutes=95)
@@ -35,6 +37,47 @@ def test_a_bad_release_is_rolled_back_by_the_rule_that_saw_it_with_its_sentence(
     assert result.sentence.startswith("burst: http ")
     assert result.after is not None and result.after <= timedelta(minutes=3)
     assert 1 <= result.failed <= result.requests
+
+
+def test_a_slow_release_harms_by_slow_requests_and_its_story_is_that_of_the_latency() -> None:
+    result = simulate(setting("latency=+150%"), 1, story=True)
+    assert result.ending is Ending.ROLLED_BACK and result.story is not None and result.story.moved is not None
+    moved = result.story.moved
+    assert (moved.title, moved.unit, moved.limits) == ("latency: slower than 0.25s", "%", (pytest.approx(5.0),))
+    assert 0.2 * result.requests < result.slow < 0.9 * result.requests
+    assert result.failed < result.slow
+    worst = max(point.canary for point in result.story.points if point.canary is not None)
+    calm = max(point.stable for point in result.story.points if point.stable is not None)
+    assert worst > 20
+    assert calm < moved.limits[0], "stable stays below the limit"
+    assert Summary(parse("latency=+150%"), (result,)).lost(0.5) == result.slow
+
+
+def test_a_leak_is_rolled_back_by_the_trend_it_breaks_and_its_story_is_that_of_the_value() -> None:
+    memory = {"name": "memory", "value": "max by ($by) (rss{$sel})", "unit": "MiB"}
+    grows = {"metric": "memory", "kind": "trend", "over": "10m", "slopePerMinute": 2}
+    spec = resolved(metrics=[memory], thresholds=[], triggers=[{"name": "leak", "all": [grows], "for": "1m"}])
+    result = simulate(setting("leak", spec), 1, story=True)
+    assert (result.ending, result.rule) == (Ending.ROLLED_BACK, "leak")
+    assert result.story is not None and result.story.moved is not None
+    assert result.story.moved.rise == (pytest.approx(200.0), 2.0)
+    values = [(point.canary, point.stable) for point in result.story.points]
+    assert values[-1][0] is not None and values[-1][1] is not None
+    assert values[-1][0] > values[-1][1] + 5 * 2
+
+
+def test_an_outage_leaves_a_gap_in_the_story() -> None:
+    result = simulate(setting("blind=10m@20m"), 1, story=True)
+    assert result.story is not None
+    seen = [point.canary is not None for point in result.story.points if 1210 <= point.at <= 1790]
+    assert seen and not any(seen)
+
+
+def test_runs_in_batches_are_those_made_one_by_one() -> None:
+    one = setting("errors=20%")
+    alone = tuple(simulate(one, seed, story=seed == 5) for seed in (5, 6, 7))
+    assert simulate_batch(Batch(one, 5, 3, story=True)) == alone
+    assert pickle.loads(pickle.dumps(alone)) == alone, "they come from another process"
 
 
 def test_requests_that_were_on_their_way_when_it_was_decided_count() -> None:

@@ -26,7 +26,8 @@ from sparkrelease.simulate.scenario import KINDS, PANEL, Expect, Scenario, Scena
     ],
 )
 def test_a_scenario_says_what_a_person_wrote(text: str, field: str, value: object) -> None:
-    assert getattr(parse(text), field) == pytest.approx(value) if isinstance(value, float) else value
+    found = getattr(parse(text), field)
+    assert found == (pytest.approx(value) if isinstance(value, float) else value)
 
 
 @pytest.mark.parametrize(

@@ -159,9 +159,9 @@ def test_a_late_defect_is_not_there_before_its_time() -> None:
     stream = stream_of("late=20%@5m", resolved())
     served(stream, 5, 50)
     assert bad_share(stream, Role.CANARY) < 0.01
-    assert stream.served == (0, 0)
+    assert stream.served == (0, 0, 0)
     served(stream, 5, 50)
-    failed, requests = stream.served
+    requests, failed, _ = stream.served
     assert failed / requests == pytest.approx(0.2, abs=0.03)
 
 

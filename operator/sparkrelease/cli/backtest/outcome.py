@@ -85,12 +85,16 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A metric's value over time as a person compares it with a limit: a share of bad events, or the value itself."""
+    """A metric's value over time as a person compares it with a limit: a share of bad or slow events, or the value."""
 
     metric: str
     unit: str
     points: Sequence[tuple[float, float]]
     """Seconds of Unix time and the highest value of that part of the history."""
+    limits: Sequence[float] = ()
+    """What rules allow, in the same unit."""
+    what: str = ""
+    """Which events are counted, where that is not plain: `slower than 0.2s`."""
 
 
 @dataclass(frozen=True, slots=True)

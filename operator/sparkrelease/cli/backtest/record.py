@@ -12,7 +12,8 @@ from sparkrelease.cli.backtest.outcome import Line, RuleSeen, Stretch, Told
 from sparkrelease.decide.facts import MetricFacts
 from sparkrelease.decide.plan import EntryDraft
 from sparkrelease.decide.resolve import ResolvedSpec
-from sparkrelease.decide.rules import number_of
+from sparkrelease.simulate.moved import shown
+from sparkrelease.simulate.service import Traffic, service_of
 
 PARTS = 600
 """Points of a line in the chart; of each part of the history the highest value is kept."""
@@ -48,8 +49,7 @@ class Recorder:
         thresholds = [RuleSeen(one.name, "threshold", "gate") for one in spec.thresholds]
         tests = [RuleSeen(f"comparison/{t.metric}", "comparison", "rollback") for t in _tests(spec)]
         self.rules = {(one.kind, one.name): one for one in (*triggers, *thresholds, *tests)}
-        self._units = {metric.name: metric.unit or "" for metric in spec.metrics}
-        self._ratios = {metric.name for metric in spec.metrics if metric.bad is not None}
+        self._drawn = {name: shown(model) for name, model in service_of(spec, Traffic()).every.items()}
         self._highest: dict[str, dict[int, float]] = {metric.name: {} for metric in spec.metrics}
 
     # ------------------------------------------------------------ noting
@@ -102,8 +102,10 @@ class Recorder:
         """Canary's value of every metric."""
         part = (now - self._begin) // self._part
         for name, facts in readings.items():
-            value = number_of(facts.canary)
-            if value is not None and name in self._highest:
+            drawn = self._drawn.get(name)
+            # Without a limit of a rule there is no edge that anybody asked about.
+            value = None if drawn is None or (drawn.edge and not drawn.limits) else drawn.number(facts.canary)
+            if value is not None:
                 known = self._highest[name].get(part)
                 self._highest[name][part] = value if known is None else max(known, value)
 
@@ -118,12 +120,13 @@ class Recorder:
     def lines(self) -> tuple[Line, ...]:
         """The metrics that have a value, those of rules first."""
         found = []
+        begin, each = self._begin.timestamp(), self._part.total_seconds()
         for name, parts in self._highest.items():
-            ratio = name in self._ratios
-            begin, each, scale = self._begin.timestamp(), self._part.total_seconds(), 100.0 if ratio else 1.0
-            points = tuple((begin + (part + 0.5) * each, scale * value) for part, value in sorted(parts.items()))
+            points = tuple((begin + (part + 0.5) * each, value) for part, value in sorted(parts.items()))
             if points:
-                found.append(Line(name, "%" if ratio else self._units[name], points))
+                drawn = self._drawn[name]
+                what = drawn.title.removeprefix(f"{name}: ") if drawn.edge else ""
+                found.append(Line(name, drawn.unit, points, drawn.limits, what))
         return tuple(found)
 
 

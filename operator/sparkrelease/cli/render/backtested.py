@@ -34,16 +34,16 @@ def when(at: datetime) -> str:
 
 
 def render_outcome(outcome: Outcome) -> RenderableType:
-    """The answer in a sentence, the rules, the rollbacks, the incidents, and what was left out."""
+    """When it would have gone back, what of the incidents, how many releases that is, the rules, what was left out."""
     title = f"{outcome.release}: {when(outcome.begin)} to {when(outcome.end)} UTC, a look every {span(outcome.step)}"
     return Group(
         say(title, Tone.STRONG),
+        *_rollbacks(outcome),
+        *_incidents(outcome),
         *_answer(outcome),
         say(""),
         _rules(outcome),
         say(""),
-        *_rollbacks(outcome),
-        *_incidents(outcome),
         *(say(f"not judged: {name}: {why}", Tone.CAUTION) for name, why in sorted(outcome.left_out.items())),
         say(f"{count(outcome.queries, 'query', 'queries')} to the server", Tone.QUIET),
     )
@@ -78,17 +78,36 @@ def _cells(rule: RuleSeen) -> tuple[str, ...]:
     looks = sum(rule.looks.values())
     unknown = sum(rule.looks[verdict] for verdict in _UNKNOWN)
     true = f"{rule.looks[Verdict.FAIL]} of {looks}" if rule.kind == "threshold" else span(rule.true_for)
-    sentence = rule.stretches[-1].sentence if rule.stretches else ""
+    sentence = _without_name(rule.name, rule.stretches[-1].sentence) if rule.stretches else ""
     share = f"{100 * unknown / looks:.0f} %" if looks else "never asked"
     return rule.kind, rule.action, true, str(rule.acted), str(rule.rollbacks), share, sentence
+
+
+def _by(trial: Trial) -> str:
+    """The rule and its sentence, which often begins with the rule's name."""
+    return f"{trial.rule}: {_without_name(trial.rule, trial.sentence)}"
+
+
+def _without_name(rule: str, sentence: str) -> str:
+    """A comparison's sentence begins with the name of its metric alone."""
+    return sentence.removeprefix(f"{rule}: ").removeprefix(f"{rule.rpartition('/')[2]}: ")
+
+
+def _later(first: datetime, last: datetime) -> str:
+    """The time alone where the day is the same."""
+    same = first.astimezone(UTC).date() == last.astimezone(UTC).date()
+    return f"{last.astimezone(UTC):%H:%M:%S}" if same else when(last)
 
 
 def _rollbacks(outcome: Outcome) -> Iterator[RenderableType]:
     stretches = list(outcome.stretches())
     for stretch in stretches[:_MOST_STRETCHES]:
         first, last = stretch[0], stretch[-1]
-        until = f" to {when(last.end)}, {len(stretch)} times" if len(stretch) > 1 else ""
-        yield say(f"rolled back {when(first.end)}{until}: {first.rule}: {first.sentence}", Tone.BAD)
+        begin, until = f"{when(first.end)}", ""
+        if len(stretch) > 1:
+            begin = f"from {begin}"
+            until = f" to {_later(first.end, last.end)}, {count(len(stretch), 'release')} one after the other"
+        yield say(f"rolled back {begin}{until}: {_by(first)}", Tone.BAD)
     if len(stretches) > _MOST_STRETCHES:
         yield say(f"and {len(stretches) - _MOST_STRETCHES} more times: -o csv has them all", Tone.BAD)
     for trial in outcome.trials:
@@ -98,12 +117,12 @@ def _rollbacks(outcome: Outcome) -> Iterator[RenderableType]:
 
 def _incidents(outcome: Outcome) -> Iterator[RenderableType]:
     for incident in outcome.incidents:
-        where = f"incident {when(incident.begin)} to {when(incident.end)}"
+        where = f"incident {when(incident.begin)} to {_later(incident.begin, incident.end)}"
         caught = outcome.caught(incident)
         if caught is None:
             yield say(f"{where}: missed", Tone.BAD)
         else:
-            text = f"{where}: caught after {span(caught.end - incident.begin)} by {caught.rule}: {caught.sentence}"
+            text = f"{where}: caught after {span(caught.end - incident.begin)} by {_by(caught)}"
             yield say(text, Tone.GOOD)
 
 
@@ -205,7 +224,8 @@ def draw_outcome(outcome: Outcome) -> str:
     title = f"{outcome.release}, {when(outcome.begin)} to {when(outcome.end)} UTC"
     drawing = svg.Drawing(WIDTH, height, title)
     drawing.write(16, 24, title, font_size=15, font_weight="bold")
-    svg.legend(drawing, 16, 46, [("promoted", svg.GREEN), ("rolled back", svg.RED), ("held, or true", svg.AMBER)])
+    entries = [("promoted", svg.GREEN), ("rolled back", svg.RED), ("held, or true", svg.AMBER), ("limit", svg.INK)]
+    svg.legend(drawing, 16, 46, entries)
     time = Axis(outcome.begin.timestamp(), outcome.end.timestamp(), LEFT, RIGHT)
     _draw_trials(svg.Panel(drawing, time, Axis(0, 1, top + _ROW - 4, top)), outcome)
     for place, rule in enumerate(rules, start=1):
@@ -214,17 +234,23 @@ def draw_outcome(outcome: Outcome) -> str:
     bottom = top + _ROW * (len(rules) + 1)
     for place, line in enumerate(lines):
         low = bottom + 30 + _LINE * place
-        highest = max(value for _, value in line.points)
+        highest = max([value for _, value in line.points] + list(line.limits[:1]))
         panel = svg.Panel(drawing, time, Axis(0, max(highest * 1.1, 1e-9), low + _LINE - 40, low))
         for incident in outcome.incidents:
             panel.band(incident.begin.timestamp(), incident.end.timestamp(), svg.VIOLET, opacity=0.12)
         panel.frame(x_ticks=())
         drawing.write(16, low + 12, f"{line.metric} {line.unit}".strip(), font_size=11)
+        drawing.write(16, low + 26, line.what, font_size=10, fill=svg.FAINT)
         panel.line(line.points, svg.BLUE)
-    for at in _ticks(outcome):
+        for limit in line.limits:
+            if limit < panel.y.high:
+                panel.line([(panel.x.low, limit), (panel.x.high, limit)], svg.INK, dash="6 4")
+    ticks = list(_ticks(outcome))
+    for at in ticks:
         x = time.at(at.timestamp())
         label = f"{at:%m-%d %H:%M}" if outcome.end - outcome.begin > timedelta(hours=12) else f"{at:%H:%M:%S}"
-        drawing.write(x, bottom + 14, label, text_anchor="middle", fill=svg.FAINT, font_size=11)
+        anchor = "end" if at is ticks[-1] else "middle"
+        drawing.write(x, bottom + 14, label, text_anchor=anchor, fill=svg.FAINT, font_size=11)
     return drawing.text()
 
 

@@ -28,10 +28,11 @@ def render_planned(planned: Planned) -> RenderableType:
     title = f"{planned.release.namespace}/{planned.release.name} {planned.version}: "
     title += f"{count(len(planned.queries), 'query', 'queries')} of server {planned.server}{asked}"
     table = Table(title=say(title, Tone.STRONG), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for head in _HEADS if planned.url else _HEADS[:4]:
+    answered = bool(planned.url) and planned.away is None
+    for head in _HEADS if answered else _HEADS[:4]:
         table.add_column(head, header_style=Tone.QUIET.value, overflow="fold", no_wrap=head == "#")
     for number, one in enumerate(planned.queries, start=1):
-        answers = [said(one, place, planned) for place in planned.sides] if planned.url else []
+        answers = [said(one, place, planned) for place in planned.sides] if answered else []
         table.add_row(str(number), say(one.metric), say(_for(one)), say(how_often(one)), *answers)
     return Group(table, say(""), *_findings(planned), *_queries(planned))
 
@@ -109,12 +110,17 @@ def _has_part(asked: Asked, part: str) -> bool:
 
 
 def _findings(planned: Planned) -> Iterator[RenderableType]:
+    if planned.away is not None:
+        yield say(f"✖ no query was answered: {planned.away.message}", Tone.BAD)
+        yield say("")
+        return
     for finding in planned.findings:
         mark, tone = ("✖", Tone.BAD) if finding.fatal else ("!", Tone.CAUTION)
         yield say(f"{mark} {finding.check}: {finding.problem.message}", tone)
     if planned.url and not planned.findings:
         yield say("✔ every query that a rule reads is answered and matches series", Tone.GOOD)
-    yield say("")
+    if planned.url or planned.findings:
+        yield say("")
 
 
 def _queries(planned: Planned) -> Iterator[RenderableType]:

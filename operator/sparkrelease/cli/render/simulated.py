@@ -12,15 +12,37 @@ from sparkrelease.cli.render import svg
 from sparkrelease.cli.render.words import Tone, count, say, span
 from sparkrelease.documents.drawing import Axis
 from sparkrelease.simulate.outcome import Ending, Result, Story, Summary
-from sparkrelease.simulate.scenario import Expect
+from sparkrelease.simulate.scenario import KINDS, PANEL, Expect
 
 WIDTH, EACH = 960, 330
 """Pixels of a chart's width, and of each run's height."""
 
 _LEFT, _RIGHT = 64, 944
 _MINUTE = 60.0
-_HEADS = ("scenario", "rolled back", "promoted", "held", "after", "p95", "failed", "p95", "rule")
+_HEADS = ("scenario", "rolled back", "promoted", "held", "after", "95 % by", "harmed", "95 % up to", "rule")
 _RULES_SHOWN = 2
+
+
+# ---------------------------------------------------------------- the scenarios
+
+
+def render_kinds() -> RenderableType:
+    """Every kind of scenario in a line: how it is written, what happens, and what a good set of rules does."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for head in ("scenario", "what happens", "should be"):
+        table.add_column(head, no_wrap=head != "what happens", header_style=Tone.QUIET.value)
+    for kind in KINDS.values():
+        written = f"{kind.name}={kind.value}" if kind.value else kind.name
+        expect = kind.make(kind.value).expect
+        table.add_row(say(written, Tone.STRONG), say(kind.help), say(_SHOULD[expect]))
+    return Group(table, say(""), say(_WRITTEN, Tone.QUIET))
+
+
+_SHOULD = {Expect.PROMOTE: "promoted", Expect.ROLL_BACK: "rolled back", Expect.EITHER: "either"}
+_WRITTEN = (
+    "A value may be another one, and @WHEN behind it says when it begins: errors=0.5%, late=2%@35m. Without --scenario "
+    f"these are tried: {', '.join(PANEL)}."
+)
 
 
 # ---------------------------------------------------------------- the table
@@ -42,8 +64,8 @@ def render_summaries(title: str, summaries: Sequence[Summary], skipped: Sequence
 
 
 _NOTES = (
-    "after: from when canary turned bad to the decision, median of all runs and 95th percentile; failed: requests "
-    "that canary failed in that time"
+    "after: from when canary turned bad to the decision, median of all runs; harmed: requests that canary failed in "
+    "that time, or for a latency those it answered slower than the rules' lowest limit"
 )
 
 
@@ -58,10 +80,16 @@ def _row(summary: Summary) -> tuple[str, ...]:
         str(summary.count(Ending.HELD)),
         _after(summary.after(0.5)),
         _after(summary.after(0.95)),
-        str(summary.failed(0.5)),
-        str(summary.failed(0.95)),
+        *(_harmed(summary, quantile) for quantile in (0.5, 0.95)),
         ", ".join(rules) + (f" and {count(more, 'other')}" if more > 0 else ""),
     )
+
+
+def _harmed(summary: Summary, quantile: float) -> str:
+    """`3 failed`, `41 slow`; nobody is harmed by a leak that is seen in time."""
+    if summary.scenario.leak > 0:
+        return "-"
+    return f"{summary.lost(quantile):,} {'slow' if summary.scenario.delays else 'failed'}"
 
 
 def _after(time: timedelta | None) -> str:
@@ -96,6 +124,11 @@ def describe_summary(summary: Summary) -> dict[str, object]:
         "endings": {ending.value: summary.count(ending) for ending in Ending},
         "rollbackAfter": {"median": _seconds(summary.after(0.5)), "p95": _seconds(summary.after(0.95))},
         "failedRequests": {"median": summary.failed(0.5), "p95": summary.failed(0.95)},
+        **(
+            {"slowRequests": {"median": summary.lost(0.5), "p95": summary.lost(0.95)}}
+            if summary.scenario.delays
+            else {}
+        ),
         "rules": dict(sorted(summary.rules.items())),
         "sentence": summary.sentence,
         "disappoints": summary.disappoints,
@@ -114,6 +147,7 @@ def _describe(result: Result) -> dict[str, object]:
         "sentence": result.sentence,
         "canaryRequests": result.requests,
         "failedRequests": result.failed,
+        "slowRequests": result.slow,
         "held": result.held.total_seconds(),
     }
 
@@ -126,7 +160,7 @@ def _seconds(time: timedelta | None) -> float | None:
 
 
 def draw_runs(title: str, summaries: Sequence[Summary]) -> str:
-    """One chart for the first run of each scenario: weight and stages above, both roles' errors below."""
+    """One chart for the first run of each scenario: weight and stages above, below the metric that it moves."""
     shown = [(summary, run, run.story) for summary in summaries for run in summary.results[:1] if run.story is not None]
     drawing = svg.Drawing(WIDTH, 34 + EACH * len(shown), title)
     drawing.write(_LEFT, 22, title, font_size=15, font_weight="bold")
@@ -138,50 +172,78 @@ def draw_runs(title: str, summaries: Sequence[Summary]) -> str:
 def _draw_run(drawing: svg.Drawing, top: float, summary: Summary, run: Result, story: Story) -> None:
     last = max([point.at for point in story.points], default=_MINUTE) / _MINUTE
     time = Axis(0, last, _LEFT, _RIGHT)
-    heading = f"{summary.scenario.title}, seed {run.seed}: {_ending(run)}"
+    heading = f"{summary.scenario.title}, seed {run.seed}: {_ending(summary, run)}"
     drawing.write(_LEFT, top + 18, heading, font_size=13, font_weight="bold")
     highest = max([point.weight for point in story.points], default=0.0)
     weight = svg.Panel(drawing, time, Axis(0, max(highest, 1.0) * 1.25, top + 160, top + 44))
-    ratios = _ratios(story)
-    worst = max([max(canary, stable) for _, canary, stable in ratios], default=0.0)
-    errors = svg.Panel(drawing, time, Axis(0, max(worst, 0.1) * 1.15, top + 300, top + 190))
-    for panel, labels in ((weight, True), (errors, False)):
+    course = svg.Panel(drawing, time, Axis(*_range(story), top + 300, top + 190))
+    for panel, labels in ((weight, True), (course, False)):
         for number, stage in enumerate(story.stages):
             label = f"{stage.name} {stage.weight:g} %" if labels else ""
             panel.band(stage.entered / _MINUTE, stage.left / _MINUTE, svg.BANDS[number % 2], label)
         for hold in story.holds:
             panel.band(hold.begin / _MINUTE, hold.end / _MINUTE, svg.AMBER, opacity=0.18)
     weight.frame(y_unit=" %", x_ticks=())
-    errors.frame(x_unit=" min", y_unit=" %")
     weight.line(((point.at / _MINUTE, point.weight) for point in story.points), svg.BLUE, stairs=True)
-    errors.line(((at, stable) for at, _, stable in ratios), svg.GREEN)
-    errors.line(((at, canary) for at, canary, _ in ratios), svg.RED)
+    _draw_course(course, story, run)
     if summary.scenario.harmful and run.harm_from > 0 and run.harm_from / _MINUTE < last:
-        errors.mark(run.harm_from / _MINUTE, svg.VIOLET)
+        course.mark(run.harm_from / _MINUTE, svg.VIOLET)
     if run.after is not None:
         moment = run.lasted.total_seconds() / _MINUTE
         weight.mark(moment, svg.RED, f"{run.rule} at {span(run.lasted)}")
-        errors.mark(moment, svg.RED)
-    entries = [("canary weight", svg.BLUE), ("errors of canary", svg.RED), ("of stable", svg.GREEN)]
+        course.mark(moment, svg.RED)
+    title = story.moved.title if story.moved is not None else "nothing"
+    entries = [("canary weight", svg.BLUE), (f"{title}, canary", svg.RED), ("stable", svg.GREEN)]
+    limits = [("limit", svg.INK)] if story.moved is not None and (story.moved.limits or story.moved.rise) else []
     holds = [("held", svg.AMBER)] if story.holds else []
-    svg.legend(drawing, _LEFT, top + 36, [*entries, *holds])
+    svg.legend(drawing, _LEFT, top + 36, [*entries, *limits, *holds])
 
 
-def _ending(run: Result) -> str:
-    if run.ending is Ending.ROLLED_BACK:
-        return f"rolled back after {run.failed} failed of {run.requests} requests"
-    return f"{run.ending.value} after {span(run.lasted)}"
+def _range(story: Story) -> tuple[float, float]:
+    """From nothing, or for a value that rises from below what was seen, to above all of it and the lowest limit."""
+    moved = story.moved
+    seen = [value for point in story.points for value in (point.canary, point.stable) if value is not None]
+    lowest = moved.limits[:1] if moved is not None else ()
+    highest = max([0.1, *seen, *lowest])
+    if moved is None or moved.rise is None or not seen:
+        return 0.0, highest * 1.15
+    room = max(highest - min(seen), moved.rise[1]) / 5
+    return min(seen) - room, highest + room
 
 
-def _ratios(story: Story) -> list[tuple[float, float, float]]:
-    """Percent of each role's requests that failed, minute by minute; 0 where there were none."""
-    minutes: dict[int, list[int]] = {}
-    for point in story.points:
-        sums = minutes.setdefault(int((point.at - 1e-6) // _MINUTE), [0, 0, 0, 0])
-        for place, value in enumerate((point.canary_bad, point.canary_total, point.stable_bad, point.stable_total)):
-            sums[place] += value
-    return [(minute + 0.5, _percent(bad, n), _percent(other, m)) for minute, (bad, n, other, m) in minutes.items()]
+def _draw_course(panel: svg.Panel, story: Story, run: Result) -> None:
+    """The metric of both roles, gaps where nothing could be read, and the limits that rules set it."""
+    moved = story.moved
+    panel.frame(x_unit=" min", y_unit=f" {moved.unit}" if moved is not None and moved.unit else "")
+    if moved is None:
+        return
+    for limit in moved.limits:
+        if limit < panel.y.high:
+            panel.line([(panel.x.low, limit), (panel.x.high, limit)], svg.INK, dash="6 4")
+    if moved.rise is not None:
+        (level, step), begin = moved.rise, min(run.harm_from / _MINUTE, panel.x.high)
+        end = min(panel.x.high, begin + max(panel.y.high - level, 0.0) / step)
+        panel.line([(begin, level), (end, level + step * (end - begin))], svg.INK, dash="6 4")
+    for role, colour in ((1, svg.GREEN), (0, svg.RED)):
+        for piece in _pieces([(p.at / _MINUTE, (p.canary, p.stable)[role]) for p in story.points]):
+            panel.line(piece, colour)
 
 
-def _percent(bad: int, total: int) -> float:
-    return 100 * bad / total if total else 0.0
+def _pieces(points: Sequence[tuple[float, float | None]]) -> Iterator[list[tuple[float, float]]]:
+    """Points that follow each other without one that is not known."""
+    piece: list[tuple[float, float]] = []
+    for at, value in points:
+        if value is not None:
+            piece.append((at, value))
+        elif piece:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+def _ending(summary: Summary, run: Result) -> str:
+    if run.ending is not Ending.ROLLED_BACK:
+        return f"{run.ending.value} after {span(run.lasted)}"
+    harm = f"{run.slow:,} slow of " if summary.scenario.delays else f"{run.failed:,} failed of "
+    return f"rolled back after {'' if summary.scenario.leak > 0 else harm}{run.requests:,} requests"

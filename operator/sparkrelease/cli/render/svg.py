@@ -16,6 +16,8 @@ _FONT = 'ui-sans-serif, system-ui, "DejaVu Sans", Helvetica, Arial, sans-serif'
 _TICKS = 5
 _GAP = 14
 """Pixels between an axis and what is written beside it."""
+_LETTER = 6.4
+"""Pixels of a letter in small print, about."""
 
 
 class Drawing:
@@ -57,7 +59,10 @@ class Panel:
             d.write(self.x.begin - 6, y + 4, f"{value:g}{y_unit}", text_anchor="end", fill=FAINT, font_size=11)
         for value in self.x.ticks(_TICKS) if x_ticks is None else x_ticks:
             x, text = self.x.at(value), f"{value:g}{x_unit}"
-            d.write(x, self.y.begin + _GAP, text, text_anchor="middle", fill=FAINT, font_size=11)
+            # Beyond the frame there is little room: what would reach out of the picture ends with it.
+            anchor = "end" if x + _LETTER * len(text) / 2 > self.x.end + _GAP else "middle"
+            x = min(x, self.x.end) if anchor == "end" else x
+            d.write(x, self.y.begin + _GAP, text, text_anchor=anchor, fill=FAINT, font_size=11)
         d.shape("line", x1=self.x.begin, x2=self.x.end, y1=self.y.begin, y2=self.y.begin, stroke=FAINT)
 
     def band(self, low: float, high: float, colour: str, label: str = "", *, opacity: float = 1.0) -> None:
@@ -113,7 +118,7 @@ def legend(drawing: Drawing, x: float, y: float, entries: Sequence[tuple[str, st
     for label, colour in entries:
         drawing.shape("line", x1=x, x2=x + 18, y1=y - 4, y2=y - 4, stroke=colour, stroke_width=2.5)
         drawing.write(x + 23, y, label, font_size=11)
-        x += 40 + 6.4 * len(label)
+        x += 40 + _LETTER * len(label)
 
 
 def _number(value: float | str) -> str:
