@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sparkrelease.decide.stats.packing import unpack
+from testbed.prometheus import query
+from testbed.shop import ERRORS
 from testbed.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
     from testbed.shop import Shop
     from testbed.sole_operator import SoleOperator
 
-STAGE = 6.0
+STAGE, EVERY = 6.0, 2.0
+COMPARED = {"tests": [{"metric": "http", "margin": 1.5}], "warmup": "0s"}
 LONG = [{"name": "quarter", "weight": 25, "duration": "5m"}, {"name": "full", "weight": 100, "duration": "5m"}]
 
 
@@ -43,6 +47,21 @@ MOMENTS: dict[str, Callable[[Shop, int], bool]] = {
     "settled weight": lambda shop, _: shop.canary_weight() == 0,
 }
 """Each is true from then on, so that a busy machine cannot miss it; the second argument is the audit log's cursor."""
+
+
+class Counted:
+    """What a status says that the comparison has counted."""
+
+    def __init__(self, status: Mapping[str, Any]) -> None:
+        (test,) = status["tests"]
+        state = unpack(test["state"])
+        assert state is not None
+        self.until = datetime.fromisoformat(test["countedUntil"]).timestamp()
+        self.windows, self.voided = test["windows"], test.get("voided", 0)
+        self.canary = state.requests[0] + state.requests[2]
+        started = datetime.fromisoformat(status["run"]["startedAt"]).timestamp()
+        self.untold = self.until // EVERY - started // EVERY - self.windows - self.voided
+        """Windows of the run in which one role had no requests yet."""
 
 
 @pytest.mark.timeout(300)
@@ -95,6 +114,29 @@ def test_downtime_is_not_observation(operator: Operator, operators: SoleOperator
     operators.crash()
     shop.until_weight(100, timeout=40)
     assert time.monotonic() - back >= STAGE - watched, "what nobody watched does not count"
+
+
+@pytest.mark.timeout(240)
+def test_a_comparison_goes_on_after_a_kill_with_every_window_counted_once(
+    operator: Operator, operators: SoleOperator, cluster: Cluster, shop: Shop
+) -> None:
+    """Windows that ended while nobody was there are asked for later; the one counted last is in the status."""
+    shop.open()
+    shop.start_load(rps=50)
+    shop.ship("v2", stages=LONG, metrics=[ERRORS | {"every": f"{EVERY:g}s"}], comparison=COMPARED)
+    before = Counted(shop.until("counts", lambda s: any(t["windows"] >= 3 for t in s.get("tests", [])), timeout=100))
+    operator.kill()
+    missed = time.monotonic() + 5
+    wait_for("windows without operator", lambda: time.monotonic() >= missed, timeout=20)
+    operators.crash()
+    caught_up = before.windows + 6
+    after = Counted(shop.until("goes on", lambda s: s["tests"][0]["windows"] >= caught_up, timeout=60))
+    assert after.untold == before.untold, "each window that ended was counted or is said to be void, and none is both"
+    seen = f'sum(http_requests_total{{namespace="{shop.namespace}",service="{shop.name}-canary"}})'
+    truth = [float(query(cluster.prometheus_local_url, seen, at=one.until)[0]["value"][1]) for one in (before, after)]
+    requests = after.canary - before.canary
+    assert 0 < requests <= truth[1] - truth[0], "no window's requests are in it twice"
+    assert requests == truth[1] - truth[0] or after.voided > before.voided, "and none is lost, unless it was void"
 
 
 @pytest.mark.timeout(300)

@@ -152,16 +152,17 @@ def gateway_relabelling() -> list[dict[str, Any]]:
     return [keep, *labels]
 
 
-def query(url: str, promql: str, *, timeout: float = 5.0) -> list[dict[str, Any]]:
+def query(url: str, promql: str, *, at: float | None = None, timeout: float = 5.0) -> list[dict[str, Any]]:
     """The series of an instant query's answer, each with `metric` and `value`; empty when it cannot be asked.
+
+    `at` is the instant in Unix seconds, now unless given.
 
     Raises:
         ValueError: Prometheus refused the query.
     """
+    fields = {"query": promql} | ({"time": f"{at:.3f}"} if at is not None else {})
     try:
-        answer = urllib3.request(
-            "GET", f"{url}/api/v1/query", fields={"query": promql}, timeout=timeout, retries=False
-        ).json()
+        answer = urllib3.request("GET", f"{url}/api/v1/query", fields=fields, timeout=timeout, retries=False).json()
     except urllib3.exceptions.HTTPError:
         return []
     if answer["status"] != "success":
