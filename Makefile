@@ -92,6 +92,10 @@ format: $(READY) ## Format the code and apply the safe fixes
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
 
+.PHONY: pictures
+pictures: $(READY) ## Draw the pictures in docs/images anew from the real code (needs Chromium)
+	@for one in docs/images/make_*.py; do echo "$$one"; PYTHONPATH=operator:tests:. $(BIN)/python "$$one"; done
+
 .PHONY: lock
 lock: $(READY) ## Resolve requirements/*.txt anew (newer versions: make lock ARGS=--upgrade)
 	@bash hack/lock.sh $(VENV) $(ARGS)

@@ -284,4 +284,5 @@ def config(cluster: Cluster, *, tick: str) -> dict[str, Any]:
     """
     lease = {"duration": "60s", "deadline": "45s", "renew": "2s"}
     share = {"counter": "envoy_cluster_upstream_rq_total", "judged": True}
-    return {"tick": tick, "lease": lease, "servers": {"default": {"url": cluster.prometheus_url, "share": share}}}
+    server = {"url": cluster.prometheus_url, "share": share, "alerts": []}
+    return {"tick": tick, "lease": lease, "servers": {"default": server}}

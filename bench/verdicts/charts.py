@@ -11,6 +11,7 @@ from bench.verdicts.goals import times
 from bench.verdicts.others import ORACLE, RULES
 from sparkrelease.cli.render import svg
 from sparkrelease.cli.render.simulated import draw_runs
+from sparkrelease.documents.drawing import Axis
 from sparkrelease.simulate.outcome import Summary
 from sparkrelease.simulate.run import Setting, simulate
 
@@ -28,9 +29,7 @@ def lost(main: Figures) -> str:
     drawing = svg.Drawing(960, 440, "Failed requests until rollback, as multiples of the oracle's")
     for place, rps in enumerate(RATES[1:]):
         left = 70 + 460 * place
-        panel = svg.Panel(
-            drawing, svg.Axis(0.4, 25, left, left + 400, log=True), svg.Axis(1, 10_000, 320, 60, log=True)
-        )
+        panel = svg.Panel(drawing, Axis(0.4, 25, left, left + 400, log=True), Axis(1, 10_000, 320, 60, log=True))
         panel.frame(y_unit="x", x_ticks=())
         for scenario in ERRORS:
             share = 100 * (scenario.errors or 0)

@@ -90,6 +90,8 @@ def faults(results: list[Result]) -> list[str]:
         found.append(f"the bad release ended {bad.phase}")
     if bad.failed_elsewhere:
         found.append(f"{bad.failed_elsewhere} requests failed that the bad canary had not answered")
+    if bad.breach_seconds is None or bad.breach_seconds > GOAL_SECONDS:
+        found.append(f"the rollback took {_seconds(bad.breach_seconds)} from the scrape that showed the breach")
     if bad.decision_seconds is None or bad.decision_seconds > GOAL_SECONDS:
         found.append(f"the rollback took {_seconds(bad.decision_seconds)} from its decision")
     found += [f"evidence of {r.version}: {r.evidence}" for r in results if r.evidence != "verified"]

@@ -13,6 +13,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from trading.faults import Fault, Faults
 from trading.instruments import Instruments
 from trading.pace import Pace, Share
+from trading.settings import Settings
 
 AMOUNTS = ("2.675", "1.005", "10.125", "99.995", "7.35", "3.14")
 """Prices; rounding some of them as binary fractions goes wrong."""
@@ -32,15 +33,18 @@ BUCKETS = ("high", "high", "high", "middle", "low")
 
 _DELAYS = ((Fault.VERY_SLOW_ANSWERS, 1.6), (Fault.SLOW_ANSWERS, 0.45), (Fault.LOCK_CONTENTION, 0.21))
 _USUAL_DELAY = 0.004
+_SELDOM = 90.0
+"""Seconds between two polls from which on very slow answers, which wait for polls, are fast again."""
 
 
 class Desk:
     """One process's orders and all that they leave behind."""
 
-    def __init__(self, instruments: Instruments, faults: Faults, pace: Pace) -> None:
+    def __init__(self, instruments: Instruments, faults: Faults, pace: Pace, settings: Settings | None = None) -> None:
         self._m = instruments
         self._faults = faults
         self._pace = pace
+        self._settings = settings or Settings()
         self._numbers = itertools.count(1)
         self._keys: dict[int, float] = {}
         """By key, when it expires; the oldest first."""
@@ -72,7 +76,9 @@ class Desk:
         return 200
 
     def _delay(self) -> float:
-        return next((delay for fault, delay in _DELAYS if fault in self._faults), _USUAL_DELAY)
+        relieved = {Fault.VERY_SLOW_ANSWERS} if self._settings.poll_seconds >= _SELDOM else set()
+        slow = (delay for fault, delay in _DELAYS if fault in self._faults and fault not in relieved)
+        return next(slow, _USUAL_DELAY)
 
     def _fails(self) -> bool:
         share = MANY_ERRORS if Fault.SERVER_ERRORS in self._faults else 0.0
@@ -107,8 +113,16 @@ class Desk:
             self._m.decimal_errors.inc()
 
     def _score(self) -> None:
-        self._m.confidence.observe(next(self._confidences[Fault.UNSURE_MODEL in self._faults]))
-        self._m.scores.labels(next(self._buckets)).inc()
+        """A score, which nobody gets where the model is less sure of it than it has to be."""
+        confidence = self.confidence()
+        self._m.confidence.observe(confidence)
+        if confidence >= self._settings.confidence_floor:
+            self._m.scores.labels(next(self._buckets)).inc()
+
+    def confidence(self) -> float:
+        """How sure the model is of its next score: what makes it unsure is one signal that counts too much."""
+        unsure = Fault.UNSURE_MODEL in self._faults and not self._settings.equal_weights
+        return next(self._confidences[unsure])
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[None]:

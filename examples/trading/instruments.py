@@ -11,7 +11,8 @@ LATENCY_EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.5, 2.5, 5.
 
 CONFIDENCE_EDGES = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
-SERVER_STATES = ("active", "idle", "used", "testing", "login")
+DATABASE = "trading"
+"""What the pooler calls its database."""
 
 
 class Instruments:
@@ -45,11 +46,9 @@ class Instruments:
         )
         self.breaches = self._counter("guardrail_breaches_total", "Times a guardrail had to act.")
         self.dead_letters = self._gauge("dlq_messages", "Messages nobody could handle.")
-        self.pooler = {
-            state: self._gauge(f"pgbouncer_pools_server_{state}_connections", f"Server connections, {state}.")
-            for state in SERVER_STATES
-        }
-        self.waiting = self._gauge("pgbouncer_pools_client_waiting_connections", "Clients waiting for a connection.")
+        self.pool_active = self._gauge("pgbouncer_pools_server_active_connections", "Connections at work.", "database")
+        self.pool_size = self._gauge("pgbouncer_databases_pool_size", "Connections at most.", "name")
+        self.probes = self._counter("executor_probes_total", "Times the executor was asked how it is.", "answer")
         self.node_clock = self._gauge("node_timex_offset_seconds", "How far the node's clock is off.")
         self.database_clock = self._gauge("db_clock_offset_seconds", "How far the database's clock is from this one.")
         self.gaps = self._counter("feed_sequence_gaps_total", "Numbers missing in a feed's sequence.")
@@ -63,6 +62,10 @@ class Instruments:
             self.requests.labels(code)
         for bucket in ("low", "middle", "high"):
             self.scores.labels(bucket)
+        for answer in ("ok", "silent"):
+            self.probes.labels(answer)
+        self.pool_active.labels(DATABASE)
+        self.pool_size.labels(DATABASE)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)

@@ -8,8 +8,10 @@ from contextlib import suppress
 
 from trading.desk import Desk
 from trading.faults import Fault, Faults
-from trading.instruments import Instruments
+from trading.health import executor_health
+from trading.instruments import DATABASE, Instruments
 from trading.pace import Pace, Share
+from trading.settings import Settings
 
 NODE_CLOCK, DATABASE_CLOCK = 0.002, -0.011
 """Seconds by which clocks differ."""
@@ -31,23 +33,28 @@ BLOCK = 1 << 16
 LEAKED_BYTES = 4 << 20
 """Bytes a minute, with the fault."""
 
-POOL, KEPT, QUEUE = 40, 2, 8
-"""Server connections at most, those kept open, and clients that wait when all are busy."""
+POOL = 40
+"""Server connections at most."""
 
 
 class Surroundings:
     """One process's surroundings; `run` never returns by itself."""
 
-    def __init__(self, instruments: Instruments, faults: Faults, pace: Pace, desk: Desk) -> None:
+    def __init__(
+        self, instruments: Instruments, faults: Faults, pace: Pace, desk: Desk, settings: Settings | None = None
+    ) -> None:
         self._m = instruments
         self._faults = faults
         self._pace = pace
         self._desk = desk
+        self._settings = settings or Settings()
+        self._until_probe = 0.0
         self._dropped, self._reported, self._leaked, self._blocks = Share(), Share(), Share(), Share()
         self._held: list[bytearray] = []
         self._m.streams.set(CLIENTS)
         self._m.node_clock.set(NODE_CLOCK)
         self._m.database_clock.set(DATABASE_CLOCK)
+        self._m.pool_size.labels(DATABASE).set(POOL)
 
     async def run(self) -> None:
         """Looks again and again, at a steady pace."""
@@ -66,6 +73,7 @@ class Surroundings:
         self._browsers(passed)
         self._pooler()
         self._leaks(passed)
+        self._executor(passed)
         self._desk.expire_keys()
         self._desk.publish()
 
@@ -86,10 +94,14 @@ class Surroundings:
 
     def _pooler(self) -> None:
         """In transaction mode a leaked client connection holds no server connection; a long transaction does."""
-        exhausted = Fault.POOL_EXHAUSTED in self._faults
-        self._m.pooler["active"].set(POOL if exhausted else 0)
-        self._m.pooler["idle"].set(0 if exhausted else KEPT)
-        self._m.waiting.set(QUEUE if exhausted else 0)
+        self._m.pool_active.labels(DATABASE).set(POOL if Fault.POOL_EXHAUSTED in self._faults else 0)
+
+    def _executor(self, passed: float) -> None:
+        """Asks it at once when that is set, and again at every poll for as long as it is."""
+        self._until_probe = self._until_probe - passed if self._settings.probes_executor else 0.0
+        if self._settings.probes_executor and self._until_probe <= 0:
+            self._m.probes.labels(executor_health(self._faults)[1]["executor"]).inc()
+            self._until_probe = self._pace.seconds(self._settings.poll_seconds)
 
     def _leaks(self, passed: float) -> None:
         if Fault.CONNECTION_LEAK in self._faults:

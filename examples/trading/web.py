@@ -1,4 +1,4 @@
-"""The HTTP side: orders on every path, `/metrics`, `/readyz`, what a release is checked by, and `/-/set` for faults."""
+"""The HTTP side: orders on every path, `/metrics`, what a release is checked by, and `/-/set` for faults."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from trading.desk import Desk
-from trading.faults import Faults, read_faults
+from trading.faults import Fault, Faults, read_faults
 from trading.flag import Flag
+from trading.health import executor_health, health
 from trading.instruments import Instruments
 from trading.pace import Pace
+from trading.settings import Settings
 from trading.sides import BothSides
 from trading.surroundings import Surroundings
 
@@ -38,11 +40,11 @@ RELEASE_CHECKS = {
 class Line:
     """All that one version of the code does in a process, and what it counts."""
 
-    def __init__(self, version: str, faults: Faults, pace: Pace) -> None:
+    def __init__(self, version: str, faults: Faults, pace: Pace, settings: Settings) -> None:
         self.version = version
         self.instruments = Instruments()
-        self.desk = Desk(self.instruments, faults, pace)
-        self.surroundings = Surroundings(self.instruments, faults, pace, self.desk)
+        self.desk = Desk(self.instruments, faults, pace, settings)
+        self.surroundings = Surroundings(self.instruments, faults, pace, self.desk, settings)
 
     async def order(self) -> int:
         """Takes an order and counts it; the answer's HTTP status."""
@@ -63,18 +65,38 @@ class Feature:
 
 
 class Site:
-    """Handlers of one process. With a feature it does everything twice: a fault is the feature's and nobody else's."""
+    """Handlers of one process. With a feature it does everything twice: a fault is the feature's and nobody else's.
 
-    def __init__(self, version: str, pod: str, faults: Faults, pace: Pace, feature: Feature | None = None) -> None:
-        self._pod = pod
+    Args:
+        version: what it answers as, and the build it says it is where `build` is empty.
+        pod: its name.
+        faults: what is wrong with it.
+        pace: how fast it lives.
+        feature: the flag it splits its users by, if it does.
+        settings: what a release may change of the feature.
+        build: commit it was built from.
+    """
+
+    def __init__(
+        self,
+        version: str,
+        pod: str,
+        faults: Faults,
+        pace: Pace,
+        feature: Feature | None = None,
+        *,
+        settings: Settings | None = None,
+        build: str = "",
+    ) -> None:
+        self._headers = {"X-Pod": pod, "X-Build-SHA": build or version, **ISOLATED}
         self._faults = faults
         self._feature = feature
-        self._line = Line(version, faults, pace)
+        self._line = Line(version, faults, pace, settings or Settings())
         self._lines: tuple[Line, ...] = (self._line,)
         self.registry = self._line.instruments.registry
         self._users = itertools.count()
         if feature is not None:
-            self._without = Line(f"{version}-off", Faults(), pace)
+            self._without = Line(f"{version}-off", Faults(), pace, Settings())
             self._lines = (self._without, self._line)
             registries = [line.instruments.registry for line in self._lines]
             self.registry = CollectorRegistry()
@@ -89,6 +111,9 @@ class Site:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/readyz", self._ready)
         app.router.add_get("/-/set", self._set)
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/health/executor", self._executor)
+        app.router.add_get("/ml/score", self._score)
         app.router.add_get("/release-checks", self._checks)
         app.router.add_route("*", "/csp-reports", self._report)
         app.router.add_route("*", "/{anything:.*}", self._order)
@@ -104,7 +129,7 @@ class Site:
     async def _order(self, request: web.Request) -> web.Response:
         line = self._line_for(request)
         code = await line.order()
-        headers = {"X-Version": line.version, "X-Pod": self._pod, **ISOLATED}
+        headers = {"X-Version": line.version, **self._headers}
         return web.Response(status=code, text=f"{line.version}\n", headers=headers)
 
     def _line_for(self, request: web.Request) -> Line:
@@ -119,6 +144,19 @@ class Site:
 
     async def _ready(self, _request: web.Request) -> web.Response:
         return web.Response(text="ready\n")
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        status, said = health(self._faults)
+        return web.json_response(said, status=status, headers=self._headers)
+
+    async def _executor(self, _request: web.Request) -> web.Response:
+        status, said = executor_health(self._faults)
+        return web.json_response(said, status=status)
+
+    async def _score(self, _request: web.Request) -> web.Response:
+        """A score of the model for whoever asks: no order is behind it, so none is counted."""
+        status = 500 if Fault.SERVER_ERRORS in self._faults else 200
+        return web.json_response({"score": 0.5, "confidence": self._line.desk.confidence()}, status=status)
 
     async def _checks(self, _request: web.Request) -> web.Response:
         return web.json_response(RELEASE_CHECKS)

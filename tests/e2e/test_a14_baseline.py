@@ -22,7 +22,7 @@ RATE = {
     "window": "5s",
     "every": "5s",
 }
-SURGE = {"name": "surge", "all": [{"metric": "requests", "kind": "vsBaseline", "factor": 20}]}
+LIMIT = {"name": "requests", "metric": "requests", "maxVsBaseline": 20}
 STAGES = [{"name": "half", "weight": 50, "duration": "5s"}, {"name": "full", "weight": 100, "duration": "5s"}]
 
 
@@ -34,7 +34,7 @@ def test_the_baseline_is_that_of_before_the_run_whatever_comes_after(
     shop.start_load(rps=20)
     has = f'count_over_time(http_requests_total{{namespace="{shop.namespace}",code="200"}}[5m]) >= 30'
     wait_for("a past for the baseline", lambda: bool(query(cluster.prometheus_local_url, has)), timeout=60, every=0.5)
-    shop.ship("v2", stages=STAGES, metrics=[*shop.manifest("v2")["spec"]["metrics"], RATE], triggers=[SURGE])
+    shop.ship("v2", stages=STAGES, metrics=[*shop.manifest("v2")["spec"]["metrics"], RATE], thresholds=[LIMIT])
     shop.until_weight(50, timeout=100)
     shop.start_load(rps=150)
     shop.until_condition("Promoted")

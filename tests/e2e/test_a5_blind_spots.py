@@ -12,6 +12,7 @@ from e2e.release_files import provenance
 from e2e.trials import written
 from testbed.objects import load_objects
 from testbed.paths import PROJECT
+from testbed.waiting import wait_for
 
 if TYPE_CHECKING:
     from testbed.cluster import Cluster, Operator
@@ -81,6 +82,19 @@ def files(shop: Shop) -> list[dict[str, Any]]:
     ]
 
 
+def dashboard(shop: Shop) -> dict[str, Any]:
+    """A dashboard one of whose variables has no default, and the item that reads it."""
+    variables = [
+        {"name": "service", "type": "query", "current": {"text": "All", "value": "$__all"}},
+        {"name": "namespace", "type": "query", "current": {}},
+    ]
+    text = json.dumps({"title": "Shop", "panels": [], "schemaVersion": 39, "templating": {"list": variables}})
+    metadata = {"name": "dashboards", "namespace": shop.namespace}
+    shop.cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"shop.json": text}})
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return {"name": "dashboard", "artifact": f"dashboards/shop.json@sha256:{digest}", "kind": "dashboard"}
+
+
 def open_with_canary(shop: Shop) -> None:
     """A shop with requests, and v2 rolled out behind canary that nobody has released yet."""
     shop.open(canary="v2")
@@ -110,6 +124,9 @@ def test_nine_items_of_all_kinds_pass_and_then_traffic_moves(operator: Operator,
     assert {one["verdict"] for one in said.values()} == {"Pass"}
     assert said["migrations"]["details"]["exitCode"] == "0"
     assert said["migrations"]["details"]["log"].strip()
+    wait_for("the Job is removed", lambda: not cluster.list("batch/v1", "Job", shop.namespace))
+    pods = {"labels": "batch.kubernetes.io/job-name"}
+    wait_for("its pod too", lambda: not cluster.list("v1", "Pod", shop.namespace, **pods), timeout=60)
 
 
 def test_an_item_of_each_kind_blocks_is_healed_by_an_edit_and_only_warns_when_optional(
@@ -126,6 +143,7 @@ def test_an_item_of_each_kind_blocks_is_healed_by_an_edit_and_only_warns_when_op
         (time, "inf of {of=clock of the database}, expected value < 1"),
         ({"name": "build", "http": "http://$canary/", "expect": ["X-Version == v9"]}, "build: X-Version: v2"),
         (JOB, "migrations: the Job failed: exit code 1"),
+        (dashboard(shop), "dashboard: variables without a default: namespace"),
         ({"name": "sbom", "artifact": f"none/sbom.json@sha256:{digest}", "kind": "sbom"}, "sbom: ConfigMap none"),
     ]
     for item, says in failing:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DEVOPS = User("lena@example.org", ("devops", "approvers"))
 CTO = User("mira@example.org", ("cto", "approvers"))
 OWNER = User("joão@example.org", ("product", "approvers"))
+TEAM = [User(f"{name}@example.org", ("devops", "approvers")) for name in ("ole", "ida")]
 
 CHECKLIST: list[dict[str, Any]] = [
     *({"name": name} for name in ("backups", "monitoring", "rollback-drill", "runbook", "on-call")),
@@ -27,7 +28,7 @@ CHECKLIST: list[dict[str, Any]] = [
     {"name": "migrations", "groups": ["devops"]},
     {"name": "budget", "groups": ["cto", "product"]},
     {"name": "two-of-us", "required": 2, "title": "Two people looked at the dashboards"},
-    {"name": "all-of-us", "required": 3},
+    {"name": "all-of-us", "required": 3, "groups": ["devops", "cto", "product"]},
 ]
 STAGES = [
     {"name": "five", "weight": 5, "duration": "3s"},
@@ -90,8 +91,8 @@ def test_ten_items_and_three_people_bring_a_release_to_its_end(shop: Shop, say: 
 
     first = say(DEVOPS, "approve", shop.name, "--comment", "drill went well")
     assert first.returncode == 0, first.stderr
-    missing = "missing budget (of cto or product), two-of-us (1 more), all-of-us (2 more)"
-    assert f"7 of 10 signed; {missing}" in told(first)
+    missing = "missing budget (of cto or product), two-of-us (1 more)"
+    assert f"7 of 10 signed; {missing}, all-of-us (2 more, one each of cto and product)" in told(first)
     shop.until("seven", lambda s: s.get("gateText") == "7/10")
 
     again = say(DEVOPS, "approve", shop.name, "--item", "two-of-us")
@@ -103,9 +104,13 @@ def test_ten_items_and_three_people_bring_a_release_to_its_end(shop: Shop, say: 
     assert say(DEVOPS, "approve", shop.name, "--item", "luck").returncode == 2
 
     second = say(CTO, "approve", shop.name)
-    assert "9 of 10 signed; missing all-of-us (1 more)" in told(second)
+    assert "9 of 10 signed; missing all-of-us (1 more of product)" in told(second)
+    for colleague in TEAM:
+        assert "9 of 10 signed; missing all-of-us (1 more of product)" in told(
+            say(colleague, "approve", shop.name, "--item", "all-of-us")
+        ), "three people of one team are not three roles"
     screen = told(say(CTO, "status", shop.name))
-    assert "AwaitingApproval" in screen and "missing all-of-us (1 more)" in screen
+    assert "AwaitingApproval" in screen and "missing all-of-us (1 more of product)" in screen
     assert shop.canary_weight() == 0
     assert list(shop.weights_written(since)) == []
 
@@ -117,8 +122,10 @@ def test_ten_items_and_three_people_bring_a_release_to_its_end(shop: Shop, say: 
 
     (entry,) = approvals_in_evidence(shop)
     signed = {(one["by"], tuple(one["items"])) for one in entry["data"]["approvals"]}
-    assert signed == {(DEVOPS.name, ()), (CTO.name, ()), (OWNER.name, ("all-of-us",))}
-    assert entry["data"]["items"]["all-of-us"]["by"] == [DEVOPS.name, CTO.name, OWNER.name]
+    colleagues = {(colleague.name, ("all-of-us",)) for colleague in TEAM}
+    assert signed == {(DEVOPS.name, ()), (CTO.name, ()), (OWNER.name, ("all-of-us",))} | colleagues
+    roles = entry["data"]["items"]["all-of-us"]["roles"]
+    assert roles == {"devops": DEVOPS.name, "cto": CTO.name, "product": OWNER.name}
     assert all(one["at"] for one in entry["data"]["approvals"])
 
 

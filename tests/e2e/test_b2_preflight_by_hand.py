@@ -1,48 +1,82 @@
-"""Row B2: pass, fail or warning for every check, and an exit code, before the release exists; nothing is made."""
+"""Row B2: pass, fail or warning for every check of `spark-feature-flag`, and an exit code, before the release exists.
+
+The checks are those of the policy; the example application answers them, first as it should, then with a fault. By hand
+they are asked of a host that the administrator allows: inside the cluster the operator asks canary's Service itself,
+which row B1 shows.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+import pytest
 import yaml
 
+from e2e.trials import Desk, written
 from testbed.cluster import ADMIN
+from testbed.prometheus import query
+from testbed.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from testbed.cluster import Cluster, Operator
-    from testbed.shop import Shop
+    from testbed.cluster import Cluster
 
+CHECKS: list[dict[str, Any]] = written("spark-feature-flag")["preflight"]
 UP = {"name": "targets", "promql": "min by ($by) (up{$sel})", "expect": ["value == 1"]}
-BUSY = {"name": "busy", "promql": "sum(rate(http_requests_total{$sel}[10s]))", "expect": ["value > 100000"]}
+NAMES = [*(item["name"] for item in CHECKS), UP["name"]]
+
+
+@pytest.fixture
+def desk(cluster: Cluster) -> Iterator[Desk]:
+    """A desk that is scraped, with v2 behind canary that nobody has released yet."""
+    made = Desk(cluster, cluster.namespace("by-hand"), "desk")
+    made.deploy("stable", "v1", wait=False)
+    made.deploy("canary", "v2", wait=False)
+    made.wait_rolled_out("stable")
+    made.wait_rolled_out("canary")
+    up = f'count(up{{namespace="{made.namespace}"}} == 1) == 2'
+    wait_for("both are scraped", lambda: query(cluster.prometheus_local_url, up), timeout=30)
+    yield made
+    made.close()
 
 
 def test_every_check_passes_warns_or_fails_and_the_exit_code_says_so(
-    operator: Operator, cluster: Cluster, shop: Shop, tmp_path: Path
+    cluster: Cluster, desk: Desk, tmp_path: Path
 ) -> None:
-    shop.open(canary="v2")
-    load = shop.start_load(rps=50)
-    load.wait_answered(100)
+    (pod,) = cluster.list("v1", "Pod", desk.namespace, labels=f"app={desk.name}-canary")
+    host = cluster.pod_url(pod)
+    items = [item | {"http": item["http"].replace("http://$canary", host)} for item in CHECKS]
+    config = {
+        "servers": {"default": {"url": cluster.prometheus_local_url, "timeout": "10s"}},
+        "preflight": {"hosts": [urlsplit(host).netloc]},
+    }
+    files = {"release": desk.manifest("v2", preflight=[*items, UP]), "config": config}
+    for name, body in files.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(body))
     since = cluster.audit_cursor()
 
-    def tried(*items: dict[str, Any]) -> tuple[int, dict[str, str]]:
-        """Exit code, and by name what became of each."""
-        file = tmp_path / "release.yaml"
-        file.write_text(yaml.safe_dump(shop.manifest("v2", preflight=list(items))))
-        where = ("-f", str(file), "--prometheus", cluster.prometheus_local_url, "-o", "json")
+    def tried(faults: str) -> tuple[int, dict[str, list[str]]]:
+        """Exit code, and the names of the items by what became of them, with these faults on."""
+        desk.break_canary(faults)
+        where = ("-f", str(tmp_path / "release.yaml"), "--config", str(tmp_path / "config.yaml"), "-o", "json")
         done = cluster.kubectl("sparkrelease", "preflight", *where, identity=ADMIN)
-        lines = json.loads(done.stdout)
-        return done.returncode, {one["name"]: one["result"] for one in lines["checks"]}
+        lines = {one["name"]: one["result"] for one in json.loads(done.stdout)["checks"] if one["name"] in NAMES}
+        assert list(lines) == NAMES, done.stdout + done.stderr
+        results: dict[str, list[str]] = {}
+        for name, result in lines.items():
+            results.setdefault(result, []).append(name)
+        return done.returncode, results
 
-    code, lines = tried(UP)
-    assert (code, lines["targets"]) == (0, "pass")
-    code, lines = tried(UP, BUSY | {"optional": True})
-    assert (code, lines["targets"], lines["busy"]) == (0, "pass", "warn")
-    code, lines = tried(UP, BUSY)
-    assert (code, lines["targets"], lines["busy"]) == (1, "pass", "fail")
+    assert tried("") == (0, {"pass": NAMES})
+    code, results = tried("very-slow-answers,stream-silent")
+    assert (code, results["warn"]) == (0, ["public-endpoints", "executor"])
+    code, results = tried("server-errors")
+    assert (code, results["fail"], results["warn"]) == (1, ["api-health", "build", "ml-score"], ["public-endpoints"])
 
-    assert shop.cluster.list("sparkrelease.dev/v1alpha1", "SparkRelease", shop.namespace) == []
-    mine = [event for event in cluster.audit_events(since) if event.writes and event.namespace == shop.namespace]
+    assert cluster.list("sparkrelease.dev/v1alpha1", "SparkRelease", desk.namespace) == []
+    mine = [event for event in cluster.audit_events(since) if event.writes and event.namespace == desk.namespace]
     assert [event for event in mine if event.resource in {"jobs", "sparkreleases", "httproutes", "configmaps"}] == []

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 FLAG = "spark-feature-flag"
 WELL, SILENT = Case("well", policy=FLAG, rps=90), Case("silent", policy=FLAG, rps=90)
 DAY: dict[str, Any] = {
-    "stages": [{"name": "full", "weight": 100, "duration": "26s"}],
+    "stages": [{"name": "preview", "weight": 100, "duration": "26s"}],
     "watch": {"duration": "24s", "every": "6s"},
 }
-"""A stage of two windows of the slowest metric: in its first one a canary without a score is no balanced one."""
+"""A stage of two windows of the slowest metric: in its first one a canary without a score is no balanced one.
+
+It has the name of the one that the triage steps back to."""
 
 
 @pytest.fixture(scope="module")

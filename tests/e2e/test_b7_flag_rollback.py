@@ -65,7 +65,7 @@ def test_one_command_turns_the_flag_off_and_the_workload_follows_when_nobody_is_
     desk.roll_out("v1")
     desk.cluster.wait_rolled_out(desk.namespace, desk.name)
     assert set(desk.values_written(since)) <= {"0"}, "the version that was refused gets no user back"
-    assert checked(desk).kinds[-1] == "RolledBack"
+    assert checked(desk).closed_by == "RolledBack"
 
 
 def test_the_flag_is_off_at_once_with_prometheus_away(

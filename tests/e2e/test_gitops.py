@@ -10,9 +10,10 @@ import pytest
 from testbed.shop import GIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from testbed.cluster import Cluster, Operator
+    from testbed.load import Answer
     from testbed.shop import Shop
 
 LONG = [{"name": "quarter", "weight": 25, "duration": "5m"}, {"name": "full", "weight": 100, "duration": "5m"}]
@@ -69,6 +70,7 @@ def test_in_referenced_mode_a_healing_sync_is_contested_and_never_exceeds_the_st
 ) -> None:
     shop.open()
     load = shop.start_load(rps=200, duration=120)
+    since = cluster.audit_cursor()
     shop.ship("v2", stages=LONG)
     shop.until_weight(25)
     sync.every(SYNC_SECONDS, shop.apply_route)
@@ -81,10 +83,19 @@ def test_in_referenced_mode_a_healing_sync_is_contested_and_never_exceeds_the_st
     )
     assert any("TrafficReverted" in line and GIT in line for line in events.stdout.splitlines())
     answers = list(load.answers())
-    canary = sum(1 for a in answers if a.version == "v2")
-    total = len(answers)
-    assert canary / total <= 0.25 + 5 * (0.25 * 0.75 / total) ** 0.5
     assert [a for a in answers if a.failed] == []
+    spans = list(_spans(answers, 400))
+    assert len(spans) >= 5
+    for span in spans:
+        canary = sum(1 for a in span if a.version == "v2")
+        assert canary / len(span) <= 0.25 + 5 * (0.25 * 0.75 / len(span)) ** 0.5
+    assert {round(weight) for _, weight in shop.weights_written(since)} <= {0, 25}
+
+
+def _spans(answers: Sequence[Answer], size: int) -> Iterator[Sequence[Answer]]:
+    """So many answers at a time, so that a while of too much is not hidden by one of too little."""
+    for start in range(0, len(answers) - size + 1, size):
+        yield answers[start : start + size]
 
 
 def test_a_contested_route_is_rolled_back_after_its_limit(

@@ -86,22 +86,46 @@ def stuck(cluster: Cluster) -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def telling(operators: SoleOperator, cluster: Cluster, receiver: Receiver, stuck: Receiver) -> SoleOperator:
-    """An operator that knows both targets, and the key of the one that answers."""
+def chat(cluster: Cluster) -> Iterator[Receiver]:
+    with receiving(cluster.host_address) as one:
+        yield one
+
+
+@pytest.fixture
+def telling(
+    operators: SoleOperator, cluster: Cluster, receiver: Receiver, stuck: Receiver, chat: Receiver
+) -> SoleOperator:
+    """An operator that knows the three targets, the key of the first and, as a secret, the address of the last."""
     targets = {
         "ops": {"kind": "webhook", "url": receiver.url, "secretFile": f"{cluster.operator_files}/webhook-key"},
         "stuck": {"kind": "webhook", "url": stuck.url, "timeout": "10m"},
+        "chat": {"kind": "slack", "urlFile": f"{cluster.operator_files}/slack-url"},
     }
-    operators.run(files={"webhook-key": KEY}, notifications=targets, clusterName="lab")
+    files = {"webhook-key": KEY, "slack-url": f"{chat.url}\n"}
+    operators.run(files=files, notifications=targets, clusterName="lab")
     return operators
 
 
+def reads_in_slack(posted: Any, title: str, said: dict[str, Any], record: dict[str, Any]) -> None:  # noqa: ANN401
+    """The blocks say of the rollback what the webhook was told and the status says."""
+    assert posted["text"].startswith(f"{title}: burst: ")
+    header, sentence, figures, command = posted["blocks"]
+    assert (header["type"], header["text"]["text"]) == ("header", title)
+    assert said["rules"][0]["value"] in sentence["text"]["text"]
+    fields = dict(field["text"].split("\n") for field in figures["fields"])
+    assert fields["*Rule*"] == f"`burst Fail: {said['rules'][0]['value']}; limit &gt; 5%`"
+    assert fields["*Canary weight*"] == f"`{record['fromWeight']:g} % → 0 %`"
+    assert fields["*Evidence*"].startswith(f"`{said['evidence']['head']}")
+    assert command["elements"][0]["text"] == f"`{said['command']}`"
+
+
 def test_a_rollback_is_told_once_with_true_figures_and_a_hanging_target_does_not_slow_it(
-    telling: SoleOperator, shop: Shop, receiver: Receiver, stuck: Receiver
+    telling: SoleOperator, shop: Shop, receiver: Receiver, stuck: Receiver, chat: Receiver
 ) -> None:
     shop.open()
     shop.start_load(rps=100)
-    told = [{"target": "ops", "on": ["rollback"]}, {"target": "stuck", "on": ["start", "rollback"]}]
+    told = [*({"target": one, "on": ["rollback"]} for one in ("ops", "chat"))]
+    told.append({"target": "stuck", "on": ["start", "rollback"]})
     shop.ship("v2", error=0.5, notifications=told)
     shop.until_condition("RolledBack", timeout=60)
     wait_for("the message", lambda: receiver.bodies(shop.namespace), timeout=10)
@@ -123,6 +147,11 @@ def test_a_rollback_is_told_once_with_true_figures_and_a_hanging_target_does_not
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     signature = base64.b64encode(hmac.digest(KEY.encode(), signed, hashlib.sha256)).decode()
     assert headers["webhook-signature"] == f"v1,{signature}"
+
+    wait_for("the message in the chat", lambda: chat.taken, timeout=10)
+    ((headers, body),) = chat.taken
+    assert headers["content-type"].startswith("application/json") and "webhook-signature" not in headers
+    reads_in_slack(json.loads(body), f"{shop.namespace}/{shop.name} v2 rolled back (cluster lab)", said, record)
 
     assert status["untold"] == [status["run"]["id"]], "the target that hangs was not told yet"
     telling.crash()

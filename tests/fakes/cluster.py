@@ -90,6 +90,7 @@ class FakeCluster:
     pruned: list[tuple[ObjectKey, int, str]] = field(default_factory=list)
     unreadable: int = 0
     """So many times evidence cannot be read."""
+    flags_unreadable: bool = False
     after_write: list[Callable[[Call], None]] = field(default_factory=list)
     _version: int = 100
 

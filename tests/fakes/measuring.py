@@ -38,6 +38,7 @@ class FakeMeasuring:
         self.open: dict[ObjectKey, int] = {}
         self.drained: list[ObjectKey] = []
         self.blind: list[ObjectKey] = []
+        self.risen: list[ObjectKey] = []
         self.asked_after: list[tuple[ObjectKey, datetime]] = []
         self.ticks = 0
         self.asked = 0
@@ -48,6 +49,9 @@ class FakeMeasuring:
 
     def was_blind(self, key: ObjectKey) -> None:
         self.blind.append(key)
+
+    def rose(self, key: ObjectKey, now: datetime) -> None:
+        self.risen.append(key)
 
     def drop(self, key: ObjectKey) -> None:
         self.followed.pop(key, None)

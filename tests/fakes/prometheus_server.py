@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ class MisbehavingServer:
     """Seconds between the bytes of the body."""
     missing: int = 0
     """Bytes of the body that are announced and never come, because the connection breaks."""
+    tls: ssl.SSLContext | None = None
+    """Serves https with this certificate."""
     url: str = ""
     released: threading.Event = field(default_factory=threading.Event)
     requests: list[tuple[str, str, dict[str, str], dict[str, list[str]]]] = field(default_factory=list)
@@ -39,9 +42,11 @@ class MisbehavingServer:
         """Serves on a free port of the loopback address."""
         server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         server.daemon_threads = True
+        if self.tls is not None:
+            server.socket = self.tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
-        self.url = f"http://127.0.0.1:{server.server_address[1]}"
+        self.url = f"http{'s' if self.tls else ''}://127.0.0.1:{server.server_address[1]}"
         try:
             yield self
         finally:

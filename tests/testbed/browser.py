@@ -66,19 +66,23 @@ class Browser:
             case "Network.requestWillBeSent":
                 self.requests.append(str(about["request"]["url"]))
 
-    def open(self, page: Path, *, width: int, height: int = 900, dark: bool = False) -> None:
-        """Opens a file in a window of that size (in CSS pixels), in the light or the dark theme."""
+    def open(self, page: Path | str, *, width: int, height: int = 900, dark: bool = False) -> None:
+        """Opens a file or a URL in a window of that size (in CSS pixels), in the light or the dark theme."""
         self.ask(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", media="screen", features=[theme])
-        self.ask("Page.navigate", url=page.resolve().as_uri())
+        self.ask("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         wait_for("the page is there", lambda: self.run("document.readyState") == "complete", timeout=ANSWER_WITHIN)
 
     def run(self, script: str) -> Any:  # noqa: ANN401 - whatever the script answers
         """What a script of the test says of the page."""
         return self.ask("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+
+    def until(self, script: str) -> None:
+        """Waits until a script of the test is true of the page."""
+        wait_for(script, lambda: self.run(script), timeout=ANSWER_WITHIN)
 
     def picture(self, file: Path, *, height: int | None = None) -> None:
         """The page, as high as it is or as told, as PNG."""

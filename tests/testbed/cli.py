@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from testbed import background, binaries, namespace, snapshot
+from testbed import background, binaries, namespace, parts, snapshot
 from testbed.background import NoClusterError
 from testbed.namespace import NamespaceError
 from testbed.toolchain import BuildError
@@ -23,8 +23,9 @@ Name = Annotated[str, typer.Option(help="Several clusters can run side by side, 
 
 @app.command()
 def build() -> None:
-    """Find or build every program a cluster needs (the first time: about a quarter of an hour)."""
+    """Find or build every program a cluster and its tests need (the first time: about a quarter of an hour)."""
     binaries.build(console)
+    binaries.build(console, parts.FOR_TESTS)
 
 
 @app.command("snapshot")

@@ -11,8 +11,8 @@ from testbed import app
 from testbed.app import App
 from testbed.audit import AuditEvent
 from testbed.cluster import Cluster
+from testbed.grants import let_operator
 from testbed.kubeapi import ApiError, KubeObject
-from testbed.product import OPERATOR
 from testbed.shop import GIT, Shop, operator_config
 from testbed.waiting import wait_for
 
@@ -21,8 +21,13 @@ GAUGE = f'feature_flag_value{{flag="{FLAG}"}}'
 SERVER = "flags"
 """Metrics server by which the application itself says on which side something was counted."""
 
-_RBAC = "rbac.authorization.k8s.io/v1"
-_MOUNTED = "/etc/flags"
+SETTINGS = "release-settings"
+"""ConfigMap with what a release may change in a breach."""
+
+OWN_SETTINGS: Mapping[str, str] = {"CONFIDENCE_FLOOR": "0.5", "POLL_SECONDS": "30", "SIGNAL_WEIGHTS": "learned"}
+"""What the team has in it."""
+
+_MOUNTED = {"flags": "/etc/flags", "settings": "/etc/settings"}
 
 
 def flag_config(cluster: Cluster, **changes: object) -> dict[str, Any]:
@@ -33,6 +38,7 @@ def flag_config(cluster: Cluster, **changes: object) -> dict[str, Any]:
         "timeout": "10s",
         "maxAge": "15s",
         "labels": {"namespace": "namespace", "service": "side"},
+        "alerts": [],
     }
     return config
 
@@ -54,6 +60,7 @@ class FlagDesk(Shop):
     def begin(self, version: str = "v2", *, allowed: bool = True) -> FlagDesk:
         """Deploys all of it with the flag off; returns when it serves."""
         self.put_flag()
+        self.put_settings()
         if allowed:
             self.let_it_patch()
         self.roll_out(version)
@@ -72,11 +79,14 @@ class FlagDesk(Shop):
         """Applies the Deployment; a rollout when it is there already."""
         deployed = App(self.namespace, self.name, self.cluster.app_image(version, "trading"), self.replicas)
         sides = f"{self.name}-stable {self.name}-canary"
-        env = {"PACE": f"{self.pace:g}", "FLAG": FLAG, "FLAG_FILE": f"{_MOUNTED}/{FLAG}", "SIDES": sides}
+        files = {"FLAG_FILE": f"{_MOUNTED['flags']}/{FLAG}", "SETTINGS_DIR": _MOUNTED["settings"]}
+        env = {"PACE": f"{self.pace:g}", "FLAG": FLAG, "SIDES": sides, **files}
         body = app.deployment(deployed, env=env)
         pod = body["spec"]["template"]["spec"]
-        pod["volumes"] = [{"name": "flags", "configMap": {"name": self.flags}}]
-        pod["containers"][0]["volumeMounts"] = [{"name": "flags", "mountPath": _MOUNTED, "readOnly": True}]
+        named = {"flags": self.flags, "settings": SETTINGS}
+        pod["volumes"] = [{"name": key, "configMap": {"name": name, "optional": True}} for key, name in named.items()]
+        mounts = [{"name": key, "mountPath": path, "readOnly": True} for key, path in _MOUNTED.items()]
+        pod["containers"][0]["volumeMounts"] = mounts
         self.cluster.apply(body)
 
     def put_flag(self, value: str = "0", manager: str = GIT) -> None:
@@ -89,20 +99,20 @@ class FlagDesk(Shop):
         }
         self.cluster.apply(body, manager=manager)
 
+    def put_settings(self) -> None:
+        """Applies the ConfigMap with the team's own settings."""
+        metadata = {"name": SETTINGS, "namespace": self.namespace}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(OWN_SETTINGS)}
+        self.cluster.apply(body, manager=GIT)
+
     def edit_flag(self, value: str) -> None:
         """Sets the value as a person does by hand."""
         self.cluster.patch("v1", "ConfigMap", self.flags, self.namespace, {"data": {FLAG: value}})
 
     def let_it_patch(self) -> None:
-        """The Role of manifests/namespaced/feature-flag, for this ConfigMap."""
-        meta = {"name": "sparkrelease-feature-flag", "namespace": self.namespace}
-        verbs = ["get", "watch", "patch"]
-        rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [self.flags], "verbs": verbs}
-        subject = {"kind": "ServiceAccount", "name": OPERATOR.name, "namespace": OPERATOR.namespace}
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": meta["name"]}
-        self.cluster.apply({"apiVersion": _RBAC, "kind": "Role", "metadata": meta, "rules": [rule]})
-        binding = {"apiVersion": _RBAC, "kind": "RoleBinding", "metadata": meta, "roleRef": role}
-        self.cluster.apply(binding | {"subjects": [subject]})
+        """The Roles of manifests/namespaced/feature-flag and mitigation, for these ConfigMaps."""
+        for role, name in (("sparkrelease-feature-flag", self.flags), ("sparkrelease-mitigation", SETTINGS)):
+            let_operator(self.cluster, self.namespace, role, ("get", "watch", "patch"), config_map=name)
 
     def route_manifest(self, canary: int = 0) -> KubeObject:
         """The way in: one backend, nothing to split."""
@@ -128,6 +138,11 @@ class FlagDesk(Shop):
     def config_map(self) -> KubeObject:
         """The ConfigMap as stored."""
         return self.cluster.get("v1", "ConfigMap", self.flags, self.namespace)
+
+    def settings(self) -> Mapping[str, str]:
+        """What the ConfigMap with the settings holds."""
+        found: Mapping[str, str] = self.cluster.get("v1", "ConfigMap", SETTINGS, self.namespace)["data"]
+        return found
 
     def marks(self) -> Mapping[str, str]:
         """Annotations of the ConfigMap."""
@@ -164,6 +179,12 @@ class FlagDesk(Shop):
             told = (event.resource, event.subresource, event.namespace, event.name)
             if told == about and event.writes and event.code < 300 and "data" in event.response:
                 yield event
+
+    def counted(self, series: str) -> float:
+        """The sum of a series, as its pods export it."""
+        pods = self.cluster.list("v1", "Pod", self.namespace, labels=f"app={self.name}")
+        lines = [line for pod in pods for line in app.get_text(f"{self.cluster.pod_url(pod)}/metrics").splitlines()]
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(series))
 
     def in_force(self, value: str, timeout: float = 15.0) -> None:
         """Waits until every pod says by its gauge that it goes by this value."""

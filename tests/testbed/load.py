@@ -32,8 +32,8 @@ class Answer(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """No answer, or a 5xx."""
-        return self.code == 0 or self.code >= 500
+        """No answer, a 5xx, or a refusal by a gateway in the application's place, as a 404 where its route is gone."""
+        return self.code == 0 or self.code >= 500 or (self.code >= 400 and self.version == "none")
 
 
 @dataclass(frozen=True)

@@ -92,4 +92,18 @@ KUBE_APISERVER = _kubernetes("kube-apiserver", ("--version",), minutes=5)
 KUBE_CONTROLLER_MANAGER = _kubernetes("kube-controller-manager", ("--version",), minutes=2)
 KUBECTL = _kubernetes("kubectl", ("version", "--client"), minutes=1)
 
+ALERTMANAGER = Part(
+    "alertmanager",
+    "0.31.1",  # the last one whose module has its pages in it: later ones have to be built by npm first
+    "gomod/alertmanager",
+    "github.com/prometheus/alertmanager/cmd/alertmanager",
+    found_if="version 0.",
+    link="-X github.com/prometheus/common/version.Version=0.31.1",
+    minutes=1.5,
+)
+
 ALL = (APP, ETCD, CONTOUR, PROMETHEUS, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBECTL)
+"""What every cluster is made of."""
+
+FOR_TESTS = (ALERTMANAGER,)
+"""What single tests start beside it: built when one of them is run."""

@@ -11,13 +11,16 @@ import yaml
 from testbed import parts
 from testbed.binaries import binary
 from testbed.cluster import ServiceAccount
-from testbed.kubeapi import KubeApi, KubeObject
+from testbed.kubeapi import ApiError, KubeApi, KubeObject
 from testbed.objects import apply_definitions, load_objects
 from testbed.paths import PROJECT
+from testbed.waiting import wait_for
 
 OPERATOR = ServiceAccount("sparkrelease-system", "sparkrelease-operator")
 PRUNER = ServiceAccount("sparkrelease-system", "sparkrelease-pruner")
 """The accounts of `manifests/`."""
+
+API = "sparkrelease.dev/v1alpha1"
 
 _FIRST = ("Namespace", "CustomResourceDefinition", "ServiceAccount")
 """What others refer to."""
@@ -55,9 +58,22 @@ def operator_account(found: Sequence[KubeObject]) -> ServiceAccount:
 
 
 def install(api: KubeApi, found: Sequence[KubeObject]) -> None:
-    """Applies everything but workloads; returns when the API server serves every kind."""
+    """Applies everything but workloads; returns when every kind is served, and can be read by the policies."""
     definitions = [obj for obj in found if obj["kind"] == "CustomResourceDefinition"]
     others = [obj for obj in found if obj["kind"] not in ("CustomResourceDefinition", "Deployment")]
     apply_definitions(api, definitions)
     for obj in others:
         api.apply(obj)
+    if any(obj["kind"] == "ValidatingAdmissionPolicy" and "paramKind" in obj["spec"] for obj in others):
+        wait_for("policies can read what they compare with", lambda: _policies_read(api), timeout=90, every=0.2)
+
+
+def _policies_read(api: KubeApi) -> bool:
+    """Whether no policy refuses for want of the kind of its parameters, which it learns of some time after the CRD."""
+    spec = {"release": {"name": "nobody", "uid": "u-1"}, "run": "v1-000000", "decision": "GO", "approvedBy": "nobody"}
+    body = {"apiVersion": API, "kind": "ReleaseApproval", "metadata": {"generateName": "nobody-"}, "spec": spec}
+    try:
+        api.request("POST", f"/apis/{API}/namespaces/default/releaseapprovals", body, query={"dryRun": "All"})
+    except ApiError as refusal:
+        return "failed to configure policy" not in refusal.message
+    return True

@@ -14,15 +14,20 @@ import shutil
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from testbed import namespace, paths, session
+from testbed import namespace, parts, paths, session
+from testbed.alertmanager import Alertmanager
 from testbed.cluster import Cluster
 from testbed.kindlane.host import KindError, require
 from testbed.toolchain import BuildError
 
 FAILURES = paths.PROJECT / ".testbed" / "failures"
+
+_BESIDE = {"alertmanager": parts.ALERTMANAGER}
+"""By fixture what has to be built for the tests that use it, and for no other."""
 
 _obstacle = pytest.StashKey[Exception]()
 _running = pytest.StashKey[Cluster]()
@@ -63,7 +68,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     wanted = any(_needs_cluster(item) for item in session.items) and not config.option.collectonly
     if wanted and config.option.lane == "local":
-        _prepare(config)
+        names = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+        _prepare(config, frozenset(part for name, part in _BESIDE.items() if name in names))
     elif wanted:
         _require_kind()
 
@@ -73,7 +79,8 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """The cluster of this test session, with the product's CRDs and manifests installed."""
     if _obstacle in pytestconfig.stash:
         raise pytestconfig.stash[_obstacle]
-    started = session.start(pytestconfig.option.lane)
+    with _terminal(pytestconfig):
+        started = session.start(pytestconfig.option.lane)
     pytestconfig.stash[_running] = started
     try:
         yield started
@@ -87,6 +94,17 @@ def ns(cluster: Cluster) -> Iterator[str]:
     name = cluster.namespace()
     yield name
     cluster.delete("v1", "Namespace", name)
+
+
+@pytest.fixture
+def alertmanager(cluster: Cluster, tmp_path: Path) -> Iterator[Alertmanager]:
+    """An Alertmanager at the address that `Alertmanager.url` says."""
+    if cluster.lane != "local":
+        pytest.skip("its Alertmanager is a process of the local lane")
+    made = Alertmanager(tmp_path)
+    made.start()
+    yield made
+    made.stop()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -113,9 +131,10 @@ def _needs_cluster(item: pytest.Item) -> bool:
     return "cluster" in getattr(item, "fixturenames", ())
 
 
-def _prepare(config: pytest.Config) -> None:
+def _prepare(config: pytest.Config, beside: frozenset[parts.Part]) -> None:
     try:
         with _terminal(config):
+            _build_for_tests(beside)
             session.prepare()
     except (namespace.NamespaceError, BuildError) as error:
         config.stash[_obstacle] = error  # raised by the fixture: a test that needs a cluster fails, and says why
@@ -126,8 +145,17 @@ def _build(config: pytest.Config) -> None:
     try:
         with _terminal(config):
             session.build()
+            _build_for_tests(frozenset(_BESIDE.values()))
     except BuildError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _build_for_tests(wanted: frozenset[parts.Part]) -> None:
+    """What cannot be built fails the tests that start it, and no other."""
+    try:
+        session.build_for_tests(wanted)
+    except BuildError as error:
+        print(error, file=sys.stderr)
 
 
 def _require_kind() -> None:

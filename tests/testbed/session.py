@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from testbed import binaries, namespace, snapshot
 from testbed.cluster import Cluster
 from testbed.local import LocalCluster
+from testbed.parts import Part
 from testbed.paths import python_environment
 from testbed.toolchain import BuildError
 
@@ -38,6 +39,18 @@ def build() -> None:
         done = subprocess.run(command, env=python_environment(), check=False)
         if done.returncode:
             raise BuildError("the test cluster could not be prepared: see above, or run `python -m testbed snapshot`")
+
+
+def build_for_tests(wanted: frozenset[Part]) -> None:
+    """Makes what single tests start beside a cluster; call it before `prepare`, for it needs the network.
+
+    Raises:
+        BuildError: a program could not be built.
+    """
+    if binaries.missing(tuple(wanted)):
+        command = [sys.executable, "-m", "testbed", "build"]
+        if subprocess.run(command, env=python_environment(), check=False).returncode:
+            raise BuildError("what single tests need could not be built: see above")
 
 
 def start(lane: str = "local") -> Cluster:

@@ -37,6 +37,7 @@ def operator_config(cluster: Cluster, **changes: object) -> dict[str, Any]:
         "maxAge": "15s",
         "share": share,
         "connections": connections,
+        "alerts": [],
     }
     config: dict[str, Any] = {"tick": "1s", "heartbeat": "10s", "servers": {"default": server}}
     return config | changes
@@ -169,6 +170,15 @@ class Shop:
         load = self.cluster.start_load(self.host, rps=rps, duration=duration)
         self.loads.append(load)
         return load
+
+    def open_side_door(self, rps: float, duration: float = 120) -> Load:
+        """Clients that reach canary alone, by a route that is none of the release's."""
+        route = self.route_manifest(canary=100)
+        route["metadata"]["name"] = f"{self.name}-side-door"
+        route["spec"]["hostnames"] = [f"side.{self.host}"]
+        self.cluster.apply(route, manager=GIT)
+        self.loads.append(self.cluster.start_load(f"side.{self.host}", rps=rps, duration=duration))
+        return self.loads[-1]
 
     def close(self) -> None:
         """Ends the clients and asks for the namespace to go."""

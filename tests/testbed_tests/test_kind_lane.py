@@ -56,6 +56,18 @@ def test_a_command_that_fails_is_named_with_what_it_said(machine: Host) -> None:
         machine.docker("version")
 
 
+def test_what_takes_minutes_is_shown_as_it_comes(machine: Host, capfd: pytest.CaptureFixture[str]) -> None:
+    program = machine.folder / "up"
+    program.write_text("#!/bin/sh\necho building a node\necho no space left >&2\nexit $1\n")
+    program.chmod(0o755)
+    assert "building a node" in machine.tell("cluster", str(program), "0")
+    shown = capfd.readouterr().out.splitlines()
+    assert shown[0] == "[cluster] up 0"
+    assert [line.split("] ")[1] for line in shown[1:]] == ["building a node", "no space left"]
+    with pytest.raises(KindError, match=r"(?s)exit 3\n.*no space left"):
+        machine.tell("cluster", str(program), "3")
+
+
 def test_the_cluster_is_the_projects_with_an_audit_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SPARKRELEASE_CACHE", str(tmp_path))
     ours = yaml.safe_load((PROJECT / "kind-config.yaml").read_text())

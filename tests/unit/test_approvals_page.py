@@ -26,13 +26,14 @@ def test_what_the_page_asks_for_and_what_it_signs_fit_together() -> None:
     assert isinstance(signed, ParsedApproval)
     scope = Scope(signed.spec.release.uid, signed.spec.run, START, asked.approval_expires)
     tally = count(asked, [approval_of(signed)], scope).of(wanted_before(asked, 0))
-    assert tally.standing == "1 of 3 signed; missing decimals (2 more), budget (of cto or product)"
+    missing = "decimals (2 more), budget (of cto or product), go-live (3 more, one each of devops, cto and product)"
+    assert tally.standing == f"1 of 4 signed; missing {missing}"
 
 
 def test_the_words_the_page_uses_are_those_of_the_api() -> None:
     for reason in (Reason.AWAITING_APPROVAL, Reason.NO_GO, Reason.APPROVED):
         assert f"`{reason.value}`" in PAGE
     manifests = "".join(path.read_text() for path in (ROOT / "manifests" / "base").glob("*.yaml"))
-    for name in ("sparkrelease-approve", "sparkrelease-approval"):
+    for name in ("sparkrelease-approve", "sparkrelease-approval", "sparkrelease-approval-run"):
         assert f"`{name}`" in PAGE
         assert f"name: {name}\n" in manifests

@@ -22,7 +22,6 @@ from trading.instruments import Instruments
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "metrics-contract.md").read_text(encoding="utf-8")
 NAMES = ("spark-standard", "spark-feature-flag")
-POOLER = "the six of `pgbouncer_pools_*`"
 MADE_BY_PROMETHEUS = "up"
 SET_BY_PROMETHEUS = {"namespace", "service", "pod"}
 
@@ -101,11 +100,17 @@ def test_the_page_has_every_rule_with_its_metrics_and_their_series(name: str) ->
     assert [(row[0], quoted(row[1])) for row in shown] == rules
     for row, (_, metrics) in zip(shown, rules, strict=True):
         wanted = set().union(*(reads[metric] for metric in metrics))
-        if row[2] == POOLER:
-            assert wanted == {one for one in CONTRACT if one.startswith("pgbouncer_pools_")}
-            assert len(wanted) == 6
-        else:
-            assert set(quoted(row[2])) == wanted, row
+        assert set(quoted(row[2])) == wanted, row
+
+
+def test_the_page_has_every_setting_a_policy_changes_and_by_which_rule() -> None:
+    triggers = policy("spark-feature-flag").triggers
+    moves = {one.name: one.mitigation.wanted for one in triggers if one.mitigation is not None}
+    changed = {key: (name, value) for name, wanted in moves.items() for key, value in wanted.items()}
+    rows = [[quoted(cell)[0] for cell in row[:3]] for row in table("Settings of spark-feature-flag")]
+    shown = {key: (rule, value) for key, rule, value in rows}
+    assert shown == changed
+    assert [one.name for one in policy("spark-standard").triggers if one.mitigation is not None] == []
 
 
 def test_every_limit_on_a_histogram_is_an_edge_on_the_page() -> None:

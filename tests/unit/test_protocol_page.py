@@ -18,9 +18,8 @@ def test_everything_the_page_of_the_protocol_links_to_is_there() -> None:
 
 
 def test_every_part_of_the_protocol_that_is_there_names_a_test() -> None:
-    rows = [
-        line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ") and "---" not in line
-    ]
+    parts = PAGE.read_text(encoding="utf-8").partition("| scenarios |")[0]  # a table about figures follows
+    rows = [line for line in parts.splitlines() if line.startswith("| ") and "---" not in line]
     shown = [row for row in rows if not row.startswith("| part") and "not there yet" not in row]
     assert len(shown) > 15
     assert [row for row in shown if ".py" not in row.split("|")[3]] == []

@@ -58,7 +58,9 @@ class Signatures(SpecModel):
     """How many people have to sign, and who may."""
 
     required: int = Field(default=1, ge=1, le=10, description="Approvers.")
-    groups: tuple[Group, ...] = Field(default=(), max_length=8, description="Who may sign; all if absent.")
+    groups: tuple[Group, ...] = Field(
+        default=(), max_length=8, description="Who may sign; all if absent. One of each if required allows."
+    )
 
 
 class ChecklistItem(Signatures):

@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from datetime import timedelta
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from sparkrelease.api.base import SpecModel
 from sparkrelease.api.notifications import NotificationTarget
-from sparkrelease.api.scalars import Name, ObjectName, Query, ShortSpan
+from sparkrelease.api.scalars import FilePath, Name, ObjectName, Query, ShortSpan
+
+_PLACE = re.compile(r"(?P<host>\[[^\[\]]+\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
+_HIGHEST_PORT = 65535
+
+
+def _check_host(entry: str) -> str:
+    """The entry; ValueError for one that no URL could match: no such port, or an address that is none."""
+    place = _PLACE.fullmatch(entry)
+    if place is None and not _is_address(entry):
+        raise ValueError(f"{entry} is neither a name nor an address; an IPv6 address with a port stands in brackets")
+    if place is not None and place["host"].startswith("[") and not _is_address(place["host"][1:-1]):
+        raise ValueError(f"{place['host']} is not an address")
+    if place is not None and place["port"] and not 1 <= int(place["port"]) <= _HIGHEST_PORT:
+        raise ValueError(f"{entry}: a port is a number from 1 to {_HIGHEST_PORT}")
+    return entry
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+Host = Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9.:\[\]-]+$", max_length=260), AfterValidator(_check_host)]
+"""A host that may be asked: a name, `*.name` or an address, with or without a port."""
 
 
 class RoleLabels(SpecModel):
@@ -44,8 +73,10 @@ class MetricsServer(SpecModel):
 
     url: str = Field(pattern=r"^https?://[^\s]+$", max_length=2048, description="Address of the server.")
     headers: dict[str, str] = Field(default_factory=dict, description="Headers to send, for example a tenant's.")
-    ca_file: str | None = Field(default=None, description="Certificate authority of the server.")
-    token_file: str | None = Field(default=None, description="File with a bearer token; read again for every query.")
+    ca_file: FilePath | None = Field(default=None, description="Certificate authority of the server.")
+    token_file: FilePath | None = Field(
+        default=None, description="File with a bearer token; read again for every query."
+    )
     timeout: ShortSpan = Field(default=timedelta(seconds=5), description="Longest wait for an answer.")
     max_bytes: int = Field(default=16_000_000, ge=1000, description="Largest answer read.")
     max_age: ShortSpan = Field(
@@ -58,14 +89,17 @@ class MetricsServer(SpecModel):
     )
     labels: RoleLabels = Field(default=RoleLabels(), description="Labels of series on this server.")
     share: ShareCounter | None = Field(default=None, description="Counter for the measured share.")
-    alerts: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = Field(
-        default=(), description="Alerting rules that must be loaded, by name, before a run that this server judges."
+    alerts: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] | None = Field(
+        default=None,
+        description="Alerting rules that must be loaded, by name, before a run that this server judges: its burn-rate "
+        "alerts. Where nothing is said every run is warned that nobody looked; an empty list says that there are none.",
     )
     alertmanager: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s]+$",
         max_length=2048,
-        description="Address of the Alertmanager in which these alerts must not be silenced; not looked for if absent.",
+        description="Address of the Alertmanager in which these alerts must not be silenced; without it every run is "
+        "warned that nobody looked.",
     )
     targets: bool = Field(
         default=True,
@@ -81,17 +115,14 @@ class MetricsServer(SpecModel):
 class PreflightConfig(SpecModel):
     """What items of spec.preflight may reach beyond the release's own namespace, and whose signatures count."""
 
-    hosts: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9.:\[\]-]+$", max_length=260)], ...],
-        Field(max_length=256),
-    ] = Field(
+    hosts: Annotated[tuple[Host, ...], Field(max_length=256)] = Field(
         default=(),
         description="Hosts an http item may GET besides Services of its own namespace: a name, `*.name`, an address, "
         "each with `:port` for another port than 80 and 443.",
     )
-    ca_file: str | None = Field(default=None, description="Certificate authority of what is asked over https.")
+    ca_file: FilePath | None = Field(default=None, description="Certificate authority of what is asked over https.")
     max_bytes: int = Field(default=262_144, ge=1000, le=16_000_000, description="Largest body read.")
-    signers: dict[Name, str] = Field(
+    signers: dict[Name, FilePath] = Field(
         default_factory=dict, description="Files with public keys (PEM), by the names artifacts call them."
     )
 
@@ -131,7 +162,7 @@ class OperatorConfig(SpecModel):
         default_factory=dict, description="Targets of notifications that releases may name."
     )
     cluster_name: str | None = Field(
-        default=None, max_length=63, description="What this cluster is called in notifications."
+        default=None, min_length=1, max_length=63, description="What this cluster is called in notifications."
     )
     lease: LeaseConfig = Field(default=LeaseConfig(), description="The Lease that decides who writes.")
     http_port: int = Field(

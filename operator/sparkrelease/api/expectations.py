@@ -50,6 +50,7 @@ SUBJECTS: Mapping[str, Mapping[str, frozenset[Op]]] = {
     "file": {},
     "sbom": {"licenses": frozenset({Op.IN}), "packages": _EXACT},
     "vulnerabilities": dict.fromkeys(("critical", "high", "medium", "low", "unknown"), _EXACT),
+    "dashboard": {"variables": _EXACT},
     "provenance": {"builder": frozenset({Op.EQUAL, Op.IN}), "predicate": frozenset({Op.EQUAL, Op.IN})},
 }
 """By kind of item (of an artifact: by its own kind) the subjects there are, and how each may compare.
@@ -57,7 +58,7 @@ SUBJECTS: Mapping[str, Mapping[str, frozenset[Op]]] = {
 An answer over HTTP also has headers, by their names, and fields of a JSON body, by paths that begin with a dot.
 """
 
-_NUMERIC = frozenset({"value", "status", "packages", "critical", "high", "medium", "low", "unknown"})
+_NUMERIC = frozenset({"value", "status", "packages", "variables", "critical", "high", "medium", "low", "unknown"})
 
 
 @dataclass(frozen=True, slots=True)

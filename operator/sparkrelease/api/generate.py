@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -30,10 +32,11 @@ def _as_yaml(body: Schema) -> str:
     return _HEADER + yaml.dump(body, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
 
 
+@cache
 def generated_files() -> Mapping[str, str]:
     """Every generated file: path from the root of the repository -> text. The same bytes every time."""
     release, policy, approval = crd.release_definition(), crd.policy_definition(), crd.approval_definition()
-    return {
+    files = {
         "crds/sparkreleases.yaml": _as_yaml(release),
         "crds/releasepolicies.yaml": _as_yaml(policy),
         "crds/releaseapprovals.yaml": _as_yaml(approval),
@@ -44,6 +47,7 @@ def generated_files() -> Mapping[str, str]:
         "docs/reference/conditions.md": reference.conditions_page(),
         "docs/reference/reasons.md": reference.reasons_page(),
     }
+    return MappingProxyType(files)
 
 
 def stale(root: Path) -> list[str]:

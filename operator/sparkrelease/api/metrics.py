@@ -110,3 +110,13 @@ class Threshold(SpecModel):
         rules.SOME_LIMIT.require(any(limit is not None for limit in (self.max, self.min, self.max_vs_baseline)))
         rules.LIMITS_IN_ORDER.require(self.max is None or self.min is None or self.min <= self.max)
         return self
+
+    @property
+    def has_upper(self) -> bool:
+        """Whether the value can be too high: `max` says so, or `maxVsBaseline`."""
+        return self.max is not None or self.max_vs_baseline is not None
+
+    @property
+    def has_lower(self) -> bool:
+        """Whether the value can be too low."""
+        return self.min is not None

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from sparkrelease.api.base import Documented, SpecModel
 from sparkrelease.api.rules import LIST_TYPE
-from sparkrelease.api.scalars import Name, ObjectName, ShortSpan
+from sparkrelease.api.scalars import FilePath, Name, ObjectName, ShortSpan
 
 
 class Topic(StrEnum):
@@ -81,16 +81,16 @@ class NotificationTarget(SpecModel):
     url: str | None = Field(
         default=None, pattern=_ADDRESS, max_length=2048, description="Address of a webhook; not for Slack and Teams."
     )
-    url_file: str | None = Field(
+    url_file: FilePath | None = Field(
         default=None,
         description="File with the address; the only way for Slack and Teams, whose addresses are secrets.",
     )
-    secret_file: str | None = Field(
+    secret_file: FilePath | None = Field(
         default=None,
         description="File with the key a webhook's messages are signed with; a second line is a second key, for the "
         "time of a change.",
     )
-    ca_file: str | None = Field(default=None, description="Certificate authority of the target.")
+    ca_file: FilePath | None = Field(default=None, description="Certificate authority of the target.")
     timeout: ShortSpan = Field(default=timedelta(seconds=10), description="Longest wait for an answer.")
     give_up_after: ShortSpan = Field(
         default=timedelta(minutes=15), description="A message older than this is not tried again."

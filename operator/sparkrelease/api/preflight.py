@@ -13,14 +13,14 @@ from sparkrelease.api import rules
 from sparkrelease.api.base import DURATION_SCHEMA, Duration, SpecModel
 from sparkrelease.api.expectations import EXPECTATION, Expectation, read_expectation
 from sparkrelease.api.rules import Rule, RuleError
-from sparkrelease.api.scalars import Name
+from sparkrelease.api.scalars import Name, Query
 
 ONE_KIND = Rule(
     "[has(self.promql),has(self.http),has(self.job),has(self.artifact)].exists_one(g,g)",
     "give one of promql, http, job, artifact",
 )
 
-ArtifactKind = Literal["file", "sbom", "vulnerabilities", "provenance"]
+ArtifactKind = Literal["file", "sbom", "vulnerabilities", "provenance", "dashboard"]
 
 QUICK, LASTING = timedelta(seconds=10), timedelta(minutes=5)
 """How long an item may take where it does not say so: a job LASTING, everything else QUICK."""
@@ -76,7 +76,7 @@ class PreflightItem(SpecModel):
     name: Name = Field(description="Its name.")
     optional: bool = Field(default=False, description="A failure only warns.")
     timeout: Timeout | None = Field(default=None, description="Longest it may take; else 10s, a job 5m.")
-    promql: str | None = Field(default=None, max_length=2048, description="A query; every series must fit.")
+    promql: Query | None = Field(default=None, description="A query; every series must fit.")
     http: str | None = Field(default=None, pattern=r"^https?://[^ ]+$", max_length=2048, description="A URL to GET.")
     job: PlainName | None = Field(default=None, description="CronJob to make a Job from.")
     artifact: str | None = Field(

@@ -62,6 +62,10 @@ class Reason(Documented):
     PREFLIGHT_FAILED = "PreflightFailed", "A check before the first weight failed; nothing was shifted."
     PREFLIGHT_WARNING = "PreflightWarning", "An optional item of spec.preflight failed; the run goes on without it."
     ALERT_MISSING = "AlertMissing", "An alerting rule the administrator asks for is not loaded, or cannot be evaluated."
+    ALERTS_NOT_DECLARED = (
+        "AlertsNotDeclared",
+        "Nobody looked whether burn-rate alerts are there, or silenced: none are declared for the metrics server.",
+    )
     ALERT_SILENCED = "AlertSilenced", "An alert the administrator asks for is held back by a silence."
     TARGET_MISSING = "TargetMissing", "A pod behind a Service of the release is no target of the metrics server."
     TARGET_DOWN = "TargetDown", "Scrapes of a target of the release fail."

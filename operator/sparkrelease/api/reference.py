@@ -43,7 +43,7 @@ def configuration_page() -> str:
         "limits never come from a release.",
         "",
     ]
-    lines += _section("configuration", schema)
+    lines += _section("configuration", schema, checked="Checked when the operator reads the file:")
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -76,7 +76,7 @@ def reasons_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _section(path: str, schema: Schema) -> Iterator[str]:
+def _section(path: str, schema: Schema, *, checked: str = "Checked by the API server:") -> Iterator[str]:
     """A heading, the rules and the table of an object, then the same for every object below it."""
     yield f"## {path}"
     yield ""
@@ -88,7 +88,7 @@ def _section(path: str, schema: Schema) -> Iterator[str]:
     for name, field in fields.items():
         rules += [f"`{name}`: {rule['message']}." for rule in cast("list[Schema]", field.get(VALIDATIONS, []))]
     if rules:
-        yield from ("Checked by the API server:", "")
+        yield from (checked, "")
         yield from (f"- {rule}" for rule in dict.fromkeys(rules))
         yield ""
     yield "| Field | Type | Default | Description |"
@@ -101,7 +101,7 @@ def _section(path: str, schema: Schema) -> Iterator[str]:
     for name, field in fields.items():
         below, suffix = _object_below(field)
         if below is not None:
-            yield from _section(f"{path}.{name}{suffix}", below)
+            yield from _section(f"{path}.{name}{suffix}", below, checked=checked)
 
 
 def _object_below(field: Schema) -> tuple[Schema | None, str]:

@@ -12,6 +12,9 @@ from sparkrelease.api.base import Duration
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
 """Name of a stage, metric, threshold or trigger: a DNS label."""
 
+NameOfTwo = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=56)]
+"""A name that is still one with `-stable` behind it."""
+
 Known = Annotated[str, Field(min_length=1, max_length=63)]
 """Name of something else in the spec, which is looked for when the spec is resolved."""
 
@@ -28,6 +31,9 @@ Hostname = Annotated[
     ),
 ]
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9._+]*[A-Za-z0-9])?$", min_length=1, max_length=128)]
+FilePath = Annotated[str, Field(min_length=1)]
+"""Path of a file in the operator's container."""
+
 Query = Annotated[str, Field(min_length=1, max_length=2048)]
 Number = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
 """A limit: any number a metric can sensibly have."""

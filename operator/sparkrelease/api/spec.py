@@ -20,6 +20,7 @@ from sparkrelease.api.scalars import (
     LongSpan,
     Mirror,
     Name,
+    NameOfTwo,
     ObjectName,
     ShortSpan,
     Version,
@@ -55,9 +56,7 @@ class ServiceRef(SpecModel):
 class Workload(SpecModel):
     """Managed promotion: what Git changes is the candidate, and the operator keeps the copy that is stable."""
 
-    deployment: Name = Field(
-        max_length=56, description="Deployment on trial; its last promoted template runs as <name>-stable."
-    )
+    deployment: NameOfTwo = Field(description="Deployment on trial; its last promoted template runs as <name>-stable.")
 
 
 class PolicyRef(SpecModel):

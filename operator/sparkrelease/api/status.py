@@ -121,7 +121,7 @@ class RuleVerdict(StatusModel):
     value: str = Field(default="", max_length=64, description="The value judged.")
     since: Time | None = Field(default=None, description="For a trigger: since when all its legs are true.")
     acted_at: Time | None = Field(
-        default=None, description="For a trigger that steps back or notifies: when it last did so in this breach."
+        default=None, description="For a trigger that steps back or notifies: when it last did so."
     )
     shared_since: Time | None = Field(
         default=None,

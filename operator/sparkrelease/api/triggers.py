@@ -166,16 +166,17 @@ class Trigger(SpecModel):
     action: TriggerAction = Field(default=TriggerAction.ROLLBACK, description="What it does.")
     scope: TriggerScope = Field(default=TriggerScope.CANARY, description="Whose fault a breach can be.")
     active_when: ActiveWhen | None = Field(default=None, description="When it is looked at; always if absent.")
-    mitigation: Mitigation | None = Field(default=None, description="For mitigate, stepBack.")
+    mitigation: Mitigation | None = Field(default=None, description="Not for hold, rollback.")
     stage: Known | None = Field(default=None, description="For stepBack: where to.")
 
     @model_validator(mode="after")
     def _follows_rules(self) -> Self:
-        changes = {TriggerAction.MITIGATE, TriggerAction.STEP_BACK}
+        changes = {TriggerAction.MITIGATE, TriggerAction.STEP_BACK, TriggerAction.NOTIFY}
         given, mitigates = self.mitigation is not None, self.action is TriggerAction.MITIGATE
         legrules.ACTION_FIELDS.require(given or not mitigates)
         if given and self.action not in changes:
-            raise ValueError("mitigation belongs to the actions mitigate and stepBack; remove it or change action")
+            text = "mitigation belongs to the actions mitigate, stepBack and notify; remove it or change action"
+            raise ValueError(text)
         if self.stage is not None and self.action is not TriggerAction.STEP_BACK:
             raise ValueError("stage belongs to the action stepBack; remove it or change action")
         return self

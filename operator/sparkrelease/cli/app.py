@@ -142,11 +142,12 @@ def rollback(
     from sparkrelease.cli.screen import print_text
 
     cluster = _connect(kubeconfig, context, namespace)
+    seen, point = stage or "", restore_point or ""
     if dry_run:
-        Asker(cluster, name, timeout=o.seconds(timeout), show=print_text).rollback_plan(reason)
+        asker = Asker(cluster, name, timeout=o.seconds(timeout), show=print_text)
+        asker.rollback_plan(reason, stage=seen, restore_point=point)
         return
-    point = restore_point or ""
-    _ask(cluster, name, Verb.ROLLBACK, reason, stage=stage or "", restore_point=point, wait=wait, timeout=timeout)
+    _ask(cluster, name, Verb.ROLLBACK, reason, stage=seen, restore_point=point, wait=wait, timeout=timeout)
 
 
 def _plain_verb(word: str, text: str) -> None:

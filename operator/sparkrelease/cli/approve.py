@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,12 @@ from sparkrelease.cli.render.approvals import render_signed, render_tally
 from sparkrelease.decide.approvals import Ballot, Scope, Tally, approval_of, count, wanted_before, wanted_of
 from sparkrelease.decide.facts import Approval
 from sparkrelease.decide.resolve import ResolvedSpec
+
+RUN_POLICY = "sparkrelease-approval-run"
+"""Name of the admission policy that refuses a signature for another run than the one under way."""
+
+BEHIND, LOOK_EVERY = 5.0, 0.25
+"""Seconds for which the policy may not know a run that has just begun, and between two tries meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ def sign(cluster: ClusterDoor, name: str, wish: Signature, show: Show) -> None:
     place = _place(cluster, name, wish)
     user, groups = cluster.identity()
     body = _body(place, wish, user, _groups_asked_for(place.spec, groups))
-    stored = read_approval(cluster.create_approval(body))
+    stored = read_approval(_created(cluster, name, place, body))
     if not isinstance(stored, ParsedApproval):
         raise CliError(ExitCode.REFUSED, stored.message)
     mine = approval_of(stored)
@@ -66,6 +73,28 @@ def sign(cluster: ClusterDoor, name: str, wish: Signature, show: Show) -> None:
     show(render_tally(_tally(place, votes)))
     if refused is not None:
         raise CliError(ExitCode.BAD, f"your signature does not count: {refused.problem.message}")
+
+
+def _created(cluster: ClusterDoor, name: str, place: _Place, body: Mapping[str, object]) -> Mapping[str, object]:
+    """The object as it was stored.
+
+    The API server compares it with what it has last heard of the release, which may be older than what it answers:
+    while the run is the one under way, a refusal for that is tried again.
+    """
+    deadline = time.monotonic() + BEHIND
+    while True:
+        try:
+            return cluster.create_approval(body)
+        except CliError as error:
+            if RUN_POLICY not in str(error) or time.monotonic() >= deadline or not _still_runs(cluster, name, place):
+                raise
+        time.sleep(LOOK_EVERY)
+
+
+def _still_runs(cluster: ClusterDoor, name: str, place: _Place) -> bool:
+    release = find_release(cluster, name)
+    run = release.status.run
+    return run is not None and _is_under_way(run) and (release.uid, run.id) == (place.release.uid, place.run)
 
 
 # ---------------------------------------------------------------- what is to be signed

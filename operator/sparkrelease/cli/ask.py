@@ -74,14 +74,15 @@ class Asker:
         if verb is Verb.ROLLBACK:
             self._wait_for_traffic(command.run)
 
-    def rollback_plan(self, reason: str) -> None:
-        """Shows what a rollback would do. The API server checks the command and keeps nothing."""
+    def rollback_plan(self, reason: str, *, stage: str = "", restore_point: str = "") -> None:
+        """Shows what a rollback would do. The API server checks the whole command and keeps nothing."""
         release = find_release(self._cluster, self._name)
         refusal = rollback_refusal(release)
         self._show(render_rollback_plan(look_at(self._cluster, release), datetime.now(UTC), refusal))
         if refusal is not None:
             raise CliError(ExitCode.BAD, "there is nothing to roll back")
-        command = _command(Wish(self._cluster.user(), Verb.ROLLBACK, reason), release)
+        wish = Wish(self._cluster.user(), Verb.ROLLBACK, reason, stage=stage, restore_point=restore_point)
+        command = _command(wish, release)
         if not self._cluster.patch_release(self._name, _operations(release, command), dry_run=True):
             raise CliError(ExitCode.TIMED_OUT, "the release changed in the meantime; ask again")
 

@@ -71,7 +71,7 @@ def preflight_release(
     target = _target(name, files, policies, lambda: _connect(kubeconfig, context, namespace)).placed(namespace)
     servers = _servers(target, config, prometheus, namespace_label, service_label)
     cluster: Cluster | str = "--offline" if offline else _cluster_or_why(kubeconfig, context, namespace)
-    here = From(cluster, servers, ask=prometheus is not None or config is not None, hosts_known=config is not None)
+    here = From(cluster, servers, ask=prometheus is not None or config is not None, configured=config is not None)
     raise typer.Exit(show_preflight(target, here, output))
 
 

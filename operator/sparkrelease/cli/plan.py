@@ -52,6 +52,8 @@ class Asked:
     every: timedelta | None
     """Pause between two of them; None for one that is asked once."""
     answer: Sorted | Missing | None
+    stage: timedelta | None = None
+    """How long the stage is at whose end a gate asks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def plan_release(key: ObjectKey, spec: ResolvedSpec, config: OperatorConfig, *, 
 
 
 async def _plan(key: ObjectKey, spec: ResolvedSpec, config: OperatorConfig, source: MetricSource | None) -> Planned:
-    now = datetime.now(UTC)
+    now = datetime.now(UTC).replace(microsecond=0)  # a gate looks over whole seconds: the stage as it is declared
     recorder = SentRecorder(source, now)
     measuring = Measurements(recorder, config)
     server = config.servers[spec.prometheus]
@@ -117,7 +119,10 @@ async def _plan(key: ObjectKey, spec: ResolvedSpec, config: OperatorConfig, sour
     await recorder.idle()
     measuring.drop(key)
     recorder.purpose = Purpose.GATE
-    await measuring.gate(key, spec, spec.stages[0].duration, now)
+    for length in sorted({stage.duration for stage in spec.stages}):
+        recorder.stage = length
+        await measuring.gate(key, spec, length, now)
+    recorder.stage = None
     recorder.purpose = Purpose.WATCH
     if spec.watch is not None:
         await measuring.spans(key, spec, asks_of_check(spec, pause_of(spec.watch), spec.watch.duration), now)
@@ -180,7 +185,7 @@ class _Known:
         name = need.metric.name if need is not None else ""
         every = self._every(purpose, need, sent)
         found = _by_service(answer, labels) if isinstance(answer, Answer | RangeAnswer) else answer
-        return Asked(sent.promql, at, purpose, name, self._rules(purpose, name), every, found)
+        return Asked(sent.promql, at, purpose, name, self._rules(purpose, name), every, found, sent.stage)
 
     def _every(self, purpose: Purpose, need: Need | None, sent: Sent) -> timedelta | None:
         """Pause between two of them, as the engine keeps it."""

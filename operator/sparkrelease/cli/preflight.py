@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from sparkrelease.adapters.alerts import HttpAlerts
 from sparkrelease.adapters.kubernetes.deployments import KubernetesDeployments
 from sparkrelease.adapters.preflight.artifacts import Artifacts
 from sparkrelease.adapters.preflight.gets import Gets
@@ -21,6 +22,7 @@ from sparkrelease.api.flags import weight_of
 from sparkrelease.api.preflight import PreflightItem
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
+from sparkrelease.cli.behind import pods_behind
 from sparkrelease.cli.cluster import Cluster
 from sparkrelease.cli.exits import CliError, ExitCode
 from sparkrelease.cli.manifests import Manifest
@@ -28,8 +30,9 @@ from sparkrelease.cli.options import Format
 from sparkrelease.cli.render.preflight import describe_tried, render_tried
 from sparkrelease.cli.screen import WIDE, print_data, print_text
 from sparkrelease.cli.tried import Result, Tried
-from sparkrelease.decide.facts import Check, Problem
+from sparkrelease.decide.facts import Check, Finding, Problem
 from sparkrelease.decide.managed import findings_of, why_unusable
+from sparkrelease.decide.metricchecks import baseline_findings
 from sparkrelease.decide.preflight.answers import PreflightAnswer, Unanswered
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.engine.checks import Checks
@@ -46,13 +49,13 @@ ATTEMPT = "by-hand"
 class From:
     """Where this is tried from. `cluster` is why there is none, where there is none; `ask` whether a server is named.
 
-    `hosts_known`: whether the operator's configuration, and with it the list of allowed hosts, was given.
+    `configured`: whether the operator's configuration was given, and with it allowed hosts and the alerts it asks for.
     """
 
     cluster: Cluster | str
     config: OperatorConfig
     ask: bool
-    hosts_known: bool
+    configured: bool
 
 
 class _Reads:
@@ -109,7 +112,7 @@ class _FromHere:
         place = place_of(url, subject.namespace, self._here.config.preflight.hosts)
         if not isinstance(place, str) and place.service is not None:
             return self._skip(item, f"Service {place.service} answers inside the cluster")
-        if isinstance(place, str) and not self._here.hosts_known:
+        if isinstance(place, str) and not self._here.configured:
             # Nobody said which hosts are allowed there; from here a person may ask what a browser may.
             host = place_host(url)
             own = PreflightConfig(hosts=(host,)) if host else PreflightConfig()
@@ -138,32 +141,59 @@ async def _try(target: Manifest, here: From) -> list[Tried]:
     key, spec = ObjectKey(target.namespace, target.name), target.spec
     source = PrometheusSource(here.config.servers)
     runner = _FromHere(here)
+    checks = Checks(runner, source, here.config.servers, _now, HttpAlerts(here.config.servers))
     lines: list[Tried] = []
     try:
         if here.ask:
-            measuring = Measurements(source, here.config)
-            findings = await measuring.preflight(key, spec, datetime.now(UTC))
-            told = [
-                Tried(f.check, "built in", Result.FAIL if f.fatal else Result.WARN, f.problem.message) for f in findings
-            ]
-            text = "every query that a rule reads is answered and matches series"
-            lines += told or [Tried("metrics", "built in", Result.PASS, text)]
+            lines += await _measured(target, here, source)
         else:
             text = "say which server with --prometheus URL or --config FILE"
             lines.append(Tried("metrics", "built in", Result.SKIP, text))
             runner.skipped |= {item.name: text for item in spec.preflight if item.promql is not None}
+        lines += await _alerts(target, here, checks)
         lines += await (_services(target, here) if spec.workload is None else _workload(target, here))
         lines.append(await _weights(target, here))
         tried = spec.model_copy(
             update={"preflight": tuple(item for item in spec.preflight if item.name not in runner.skipped)}
         )
-        done = {
-            check.name: check for check in await _items(Checks(runner, source, here.config.servers, _now), key, tried)
-        }
+        done = {check.name: check for check in await _items(checks, key, tried)}
         lines += [_line(item, done.get(item.name), runner.skipped.get(item.name)) for item in spec.preflight]
     finally:
         source.close()
     return lines
+
+
+def _found(what: str, findings: Sequence[Finding], fine: str) -> list[Tried]:
+    """A line for each finding of what is built in; one that it passed where there is none."""
+    told = [Tried(f.check, "built in", Result.FAIL if f.fatal else Result.WARN, f.problem.message) for f in findings]
+    return told or [Tried(what, "built in", Result.PASS, fine)]
+
+
+async def _measured(target: Manifest, here: From, source: PrometheusSource) -> list[Tried]:
+    """What the operator asks of the metrics server: queries, targets, and baselines that rules compare with."""
+    key, spec, now = ObjectKey(target.namespace, target.name), target.spec, _now()
+    services = (spec.traffic.stable.service, spec.traffic.canary.service)
+    pods = await pods_behind(_Reads(here.cluster), target.namespace, services)
+    unknown = pods if isinstance(pods, Problem) else None
+    measuring = Measurements(source, here.config, pods=None if isinstance(pods, Problem) else pods)
+    findings = await measuring.preflight(key, spec, now)
+    findings += baseline_findings(spec, await measuring.baselines(key, spec, now))
+    lines = _found("metrics", findings, "every query that a rule reads is answered and matches series")
+    if unknown is not None:
+        text = f"which pods there should be needs the cluster: {unknown.message}"
+        lines.append(Tried("targets", "built in", Result.SKIP, text))
+    return lines
+
+
+async def _alerts(target: Manifest, here: From, checks: Checks) -> list[Tried]:
+    """Whether the alerts the administrator asks for are there and heard. Which they are, the configuration says."""
+    if not here.configured:
+        text = "the operator's configuration says which must be there; give it with --config FILE"
+        return [Tried("alerts", "built in", Result.SKIP, text)]
+    server = here.config.servers.get(target.spec.prometheus)
+    wanted = server.alerts if server is not None else None
+    text = f"loaded and not silenced: {', '.join(wanted)}" if wanted else "none is asked for"
+    return _found("alerts", await checks.built_in(ObjectKey(target.namespace, target.name), target.spec), text)
 
 
 async def _items(checks: Checks, key: ObjectKey, spec: ResolvedSpec) -> tuple[Check, ...]:

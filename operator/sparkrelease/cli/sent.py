@@ -46,12 +46,16 @@ Answered = Answer | RangeAnswer | Missing | None
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A query that was sent. `back`: whether it asks for the past; `ranged`: whether it is a range query."""
+    """A query that was sent. `back`: whether it asks for the past; `ranged`: whether it is a range query.
+
+    `stage` is how long the stage is that a gate's query looks over.
+    """
 
     purpose: Purpose
     promql: str
     back: bool = False
     ranged: bool = False
+    stage: timedelta | None = None
 
 
 class SentRecorder:
@@ -61,6 +65,7 @@ class SentRecorder:
         self._inner = inner
         self._now = now
         self.purpose = Purpose.PREFLIGHT
+        self.stage: timedelta | None = None
         self.sent: dict[Sent, tuple[datetime, Answered]] = {}
         self._under_way: set[asyncio.Task[object] | None] = set()
 
@@ -77,7 +82,7 @@ class SentRecorder:
 
     async def query(self, server: str, promql: str, at: datetime) -> Answer | Missing:
         """See MetricSource."""
-        sent = Sent(self.purpose, promql, at < self._now)
+        sent = Sent(self.purpose, promql, at < self._now, stage=self.stage)
         if self._inner is None:
             self.sent[sent] = (at, None)
             return Answer(())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import RuleVerdict
 from sparkrelease.api.triggers import TriggerAction
@@ -10,16 +12,21 @@ from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.incidents import is_shared, mind_incident, note_stable
 from sparkrelease.decide.mitigation import mitigate
 from sparkrelease.decide.rollback import roll_back
+from sparkrelease.decide.stages import current_stage
 from sparkrelease.decide.stepback import may_step_back, step_back
 from sparkrelease.decide.triggers import Fired
 from sparkrelease.decide.verdicts import remember
+
+PAUSE = timedelta(minutes=15)
+"""How long after it acted a trigger that notifies tells of no other breach, and the most one that steps back waits."""
 
 
 def act(d: Draft, fired: tuple[Fired, ...]) -> bool:
     """Carries the actions out; True when traffic goes back and the round is over.
 
     A trigger that rolls back is softened in one case, see `incidents`. A step back happens once per breach: while the
-    trigger stays true after it, the lower weight is held.
+    trigger stays true after it, the lower weight is held. Neither a step back nor a message follows its last one within
+    a pause: a value that comes and goes at its limit would take the release down to nothing, and tell people each time.
     """
     for notifying in _with(fired, TriggerAction.NOTIFY):
         _notify(d, notifying)
@@ -35,11 +42,11 @@ def act(d: Draft, fired: tuple[Fired, ...]) -> bool:
     mitigate(d, fired)
     for stepping in _with(fired, TriggerAction.STEP_BACK):
         to = stepping.trigger.stage
-        if stepping.verdict.acted_at is None and may_step_back(d, to):
+        if not (stepping.acted or _steps_again_later(d, stepping)) and may_step_back(d, to):
             _acted(d, stepping.verdict)
             step_back(d, stepping.trigger.name, Reason.STEPPED_BACK, stepping.verdict.message, to)
             return True
-        stepped = stepping.verdict.acted_at is not None
+        stepped = stepping.acted or _steps_again_later(d, stepping)
         d.hold(Reason.STEPPED_BACK if stepped else Reason.TRIGGER_HOLDS, stepping.verdict.message)
     for holding in _with(fired, TriggerAction.HOLD):
         d.hold(Reason.TRIGGER_HOLDS, holding.verdict.message)
@@ -50,9 +57,20 @@ def _with(fired: tuple[Fired, ...], action: TriggerAction) -> tuple[Fired, ...]:
     return tuple(f for f in fired if f.trigger.action is action)
 
 
+def _steps_again_later(d: Draft, fired: Fired) -> bool:
+    """Whether it has stepped back to this stage a short while ago: as long as the stage lasts, at most the pause.
+
+    A higher weight since then is a new trial, and goes back at once.
+    """
+    status, stage, acted = d.status.stage, current_stage(d), fired.verdict.acted_at
+    if status is None or stage is None or acted is None or status.entered_at > acted:
+        return False
+    return fired.cools_down(d.now, min(stage.duration, PAUSE))
+
+
 def _notify(d: Draft, fired: Fired) -> None:
-    """Tells of a breach once."""
-    if fired.verdict.acted_at is not None:
+    """Tells of a breach once, and of one that begins soon after another when the pause is over."""
+    if fired.acted or fired.cools_down(d.now, PAUSE):
         return
     _acted(d, fired.verdict)
     d.entry(Reason.NOTIFIED, fired.verdict.message, {"trigger": fired.trigger.name, **basis(d)})

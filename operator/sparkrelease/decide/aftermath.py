@@ -19,9 +19,6 @@ PATIENCE = timedelta(minutes=10)
 AGAIN = timedelta(seconds=15)
 """Pause after a look at which no metric said anything of stable."""
 
-_SILENT = frozenset({Verification.VERIFIED, Verification.UNSUPPORTED})
-"""Answers behind which no other word of the gateway is to come."""
-
 _NAMED = 6
 """Metrics named in the sentence; evidence has all of them."""
 
@@ -41,7 +38,8 @@ def mind_aftermath(d: Draft, *, next_run: bool = False) -> bool:
     if d.now > last + AGAIN:
         return False
     record = _note_verified(d, record)
-    due = min(record.verified_at + window + d.facts.tick, last) if record.verified_at is not None else last
+    since = record.verified_at or (back_at if _nobody_says(d) else None)
+    due = min(since + window + d.facts.tick, last) if since is not None else last
     if d.now < due and not next_run:
         d.wake_at = due
         return False
@@ -70,11 +68,16 @@ def _unmeasured(d: Draft) -> Rollback | None:
 def _note_verified(d: Draft, record: Rollback) -> Rollback:
     """Since when the gateway is known to do what the route says."""
     route = d.facts.route
-    there = not route.exists or (same_weight(route.canary_weight, 0) and route.verification in _SILENT)
+    there = route.gone or (same_weight(route.canary_weight, 0) and route.verification is Verification.VERIFIED)
     if record.verified_at is None and there:
         record = record.model_copy(update={"verified_at": d.now})
         d.put(rollback=record)
     return record
+
+
+def _nobody_says(d: Draft) -> bool:
+    """Whether nobody will say that the route is in force: of a flag only the pods can, and they are asked no more."""
+    return d.facts.route.verification is Verification.UNSUPPORTED
 
 
 def _keep(d: Draft, record: Rollback) -> None:

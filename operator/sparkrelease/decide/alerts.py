@@ -37,6 +37,22 @@ class Silence:
     comment: str = ""
 
 
+def undeclared_alerts(server: str, wanted: Sequence[str] | None, *, silences: bool) -> Iterator[Finding]:
+    """What nobody looks for before a run: it goes on, and is warned of what it was not checked for.
+
+    Args:
+        server: name of the metrics server that judges the run.
+        wanted: the alerts declared for it; None where the administrator says nothing, empty where there are none.
+        silences: whether an Alertmanager is declared.
+    """
+    if wanted is None:
+        text = f"no burn-rate alert is declared for server {server}, so nobody looked for one; declare `alerts`"
+        yield Finding("alerts", False, Problem(Reason.ALERTS_NOT_DECLARED, text))
+    elif wanted and not silences:
+        text = f"no Alertmanager is declared for server {server}, so nobody looked for silences; declare `alertmanager`"
+        yield Finding("alerts", False, Problem(Reason.ALERTS_NOT_DECLARED, text))
+
+
 def alert_findings(
     wanted: Iterable[str],
     rules: Mapping[str, str] | Missing,

@@ -1,12 +1,13 @@
 """Which signatures count: what a release asks for against what people signed, for one run at one moment.
 
-A signature counts for the run it names and for no other. Of one item each person counts once, whatever they sign and in
-whatever order. A NO-GO needs no group and never grows old: whoever may sign at all may stop the run.
+A signature counts for the run it names and for no other. Of one item each person counts once, whatever they sign and
+in whatever order. Where as many people are asked for as there are groups, each group has to be among them (`roles.py`).
+A NO-GO needs no group and never grows old: whoever may sign at all may stop the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +16,7 @@ from sparkrelease.api.objects import ParsedApproval
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Approval, Problem
 from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.decide.roles import standing_for, wanting
 
 _MOST_NAMED = 12
 """Items, or signatures, that one sentence names; the rest is counted."""
@@ -40,6 +42,12 @@ class Wanted:
     stage: str = ""
     title: str = ""
 
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Groups that must each be among those who sign; none where there are more of them than people asked for."""
+        groups = tuple(dict.fromkeys(self.groups))
+        return groups if 1 < len(groups) <= self.required else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -49,17 +57,37 @@ class Item:
     signed: tuple[Approval, ...] = ()
 
     @property
+    def roles(self) -> Mapping[str, str]:
+        """By group who stands for it, where every group has to be represented. A person counts for one."""
+        standing = standing_for(self.wanted.roles, [one.groups for one in self.signed])
+        return {group: self.signed[place].by for group, place in standing.items()}
+
+    @property
     def missing(self) -> int:
-        """How many people have yet to sign."""
-        return max(self.wanted.required - len(self.signed), 0)
+        """How many people have yet to sign, if each is of a group that is wanting."""
+        absent = len(self.wanted.roles) - len(self.roles)
+        return max(self.wanted.required - len(self.signed), absent, 0)
 
     @property
     def needs(self) -> str:
-        """What is missing, for a person: `backups (2 more of devops or sre)`."""
-        groups = f" of {' or '.join(self.wanted.groups)}" if self.wanted.groups else ""
+        """What is missing, for a person: `backups (2 more of devops or sre)`, `budget (2 more, one of cto)`."""
         many = f"{self.missing} more" if self.wanted.required > 1 else ""
-        detail = f"{many}{groups}".strip()
+        detail = f"{many}{self.whom}".strip()
         return f"{self.wanted.name} ({detail})" if detail else self.wanted.name
+
+    @property
+    def whom(self) -> str:
+        """Of which groups the missing ones have to be, as it follows their number; empty when it may be anybody."""
+        groups = " or ".join(dict.fromkeys(self.wanted.groups))
+        absent = len(self.wanted.roles) - len(self.roles)
+        if absent == 0:
+            return f" of {groups}" if groups else ""
+        open_to = wanting(self.wanted.roles, [one.groups for one in self.signed])
+        if absent == 1:
+            one = "" if self.missing == 1 else ", one"
+            return f"{one} of {' or '.join(open_to)}"
+        listed = f"{', '.join(open_to[:-1])} and {open_to[-1]}"
+        return f", one each of {listed}" if len(open_to) == absent else f", each of another of {listed}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sparkrelease.api.conditions import ConditionType, is_true
-from sparkrelease.api.flags import value_of
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Phase, Run
 from sparkrelease.decide.aftermath import mind_aftermath
@@ -16,7 +15,7 @@ from sparkrelease.decide.managed import park_candidate
 from sparkrelease.decide.mitigation import undo_mitigations
 from sparkrelease.decide.obstacles import first_obstacle
 from sparkrelease.decide.plan import ReleaseRoute
-from sparkrelease.decide.runs import next_run_id, start_run, stays_on, where_settled
+from sparkrelease.decide.runs import next_run_id, start_run, state_at_rest, stays_on, where_settled
 from sparkrelease.decide.signing import approval_data, awaits_go, ballot, wait_for_go
 
 
@@ -26,7 +25,7 @@ def rest(d: Draft) -> None:
     _note_open(d)
     if not route_at_rest(d):
         return
-    d.finalizer = False
+    _let_go(d)
     if undo_mitigations(d):
         return
     park_candidate(d)
@@ -73,18 +72,26 @@ def route_at_rest(d: Draft) -> bool:
     marked = route.mark is not None and route.mark.run == run.id
     if not marked:
         return True
-    stays = stays_on(run)
-    if not stays and not all_on_stable(route):
+    if not stays_on(run) and not all_on_stable(route):
         d.aim(0, rollback=route.mark.rollback if route.mark else "")
         d.wake_at = d.now + d.facts.tick
         return False
-    before = d.status.original_route.state if d.status.original_route else None
-    d.route = ReleaseRoute(original=value_of(d.status.weight.desired) if stays else before)
+    d.route = ReleaseRoute(original=state_at_rest(d.status))
     d.urgent = True
     d.finalizer = False
     d.wake_at = d.now + d.facts.tick
     _say_after(d, d.status.run)
     return False
+
+
+def _let_go(d: Draft) -> None:
+    """Takes the finalizer off, unless a run that may have moved traffic has left a route that nobody could read yet."""
+    route, run = d.facts.route, d.status.run
+    unread = not route.exists and not route.gone
+    if unread and d.facts.has_finalizer and run is not None and not run.dry:
+        d.wake_at = d.now + d.facts.tick
+    else:
+        d.finalizer = False
 
 
 def _say_after(d: Draft, run: Run | None) -> None:

@@ -8,9 +8,11 @@ from datetime import timedelta
 from sparkrelease.api.conditions import ConditionType, find
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.basis import reading_data
+from sparkrelease.decide.comparison import told_tests
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Problem
 from sparkrelease.decide.rules import Judgement
+from sparkrelease.decide.triggers import told_triggers
 
 EVERY = timedelta(minutes=10)
 """Pause between two checkpoints of a stage."""
@@ -36,14 +38,20 @@ _PASSING = frozenset({Reason.ROUTE_PENDING, Reason.PAUSED, Reason.INSUFFICIENT_T
 """Holds that are no decision about the release: a write on its way, a wish told by its own entry, a missing store."""
 
 
+LATER = frozenset({"tests", "triggers"})
+"""Parts of `basis` that are left out where there is nothing to tell, and that older programs did not tell."""
+
+
 def basis(d: Draft) -> dict[str, object]:
-    """The readings this round was decided on, as evidence keeps them, and what each leg of each trigger said."""
+    """What this round was decided on, as evidence keeps it: readings, each leg's word, tests, triggers now true."""
+    later = {"tests": told_tests(d), "triggers": told_triggers(d)}
     return {
         "readings": {name: reading_data(facts) for name, facts in d.facts.metrics.items()},
         "weight": d.on_route,
         **({"mirror": d.mirrored} if d.mirrored else {}),
         "measuredShare": d.status.weight.measured_share,
         "legs": {name: [_word(leg) for leg in legs] for name, legs in d.legs.items()},
+        **{name: told for name, told in later.items() if told},
     }
 
 

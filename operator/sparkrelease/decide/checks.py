@@ -189,18 +189,24 @@ def note_checks(d: Draft, attempt: str, checks: Sequence[Check]) -> None:
 def note_failed(d: Draft, attempt: str, fatal: Sequence[Finding] = ()) -> None:
     """Writes down that the attempt failed, and what else was found than the items themselves."""
     known = d.status.preflight or PreflightStatus(attempt=attempt)
-    built_in = tuple(
-        RuleVerdict(
-            rule=finding.check[:80],
-            kind=KIND,
-            verdict=Verdict.FAIL,
-            reason=finding.problem.reason.value,
-            message=finding.problem.message,
-        )
-        for finding in fatal
-    )
+    built_in = tuple(_built_in(finding, Verdict.FAIL) for finding in fatal)
     verdicts = tuple(verdict for verdict in d.status.verdicts if verdict.kind == KIND)
     d.put(preflight=known.model_copy(update={"failed_at": d.now}), verdicts=(*verdicts, *built_in))
+
+
+def warned(d: Draft) -> tuple[RuleVerdict, ...]:
+    """What was found and only warns, as the status has it until its rules have verdicts: who signs has to see it."""
+    return tuple(_built_in(finding, Verdict.INCONCLUSIVE) for finding in d.facts.preflight or () if not finding.fatal)
+
+
+def _built_in(finding: Finding, verdict: Verdict) -> RuleVerdict:
+    return RuleVerdict(
+        rule=finding.check[:80],
+        kind=KIND,
+        verdict=verdict,
+        reason=finding.problem.reason.value,
+        message=finding.problem.message[:512],
+    )
 
 
 def failures(checks: Sequence[Check]) -> list[Check]:

@@ -35,12 +35,14 @@ def write(hint: object, value: object) -> object:
     """The value as JSON's own types. `hint` is its declared type; TypeError for a type that is not known here."""
     if value is None or isinstance(value, bool):
         return value
-    hint = _plain(hint)
-    if _is_union(hint):
+    shape = _shape(hint)
+    hint = shape.hint
+    if shape.is_union:
         return _write_member(hint, value)
-    if hint == points.Points:
+    if shape.is_points:
         return points.write(typing.cast("points.Points", value))
-    if isinstance(value, BaseModel) or dataclasses.is_dataclass(value):
+    kind: type = type(value)
+    if _has_fields(kind):
         return _write_fields(value)
     if isinstance(value, Mapping):
         return _write_mapping(hint, value)
@@ -78,7 +80,7 @@ def _write_fields(value: object) -> dict[str, object]:
     kind: type = type(value)
     for field in _fields(kind):
         found = getattr(value, field.name)
-        if not _same(found, field.default()):
+        if not _same(found, field.default):
             written[field.key] = write(field.hint, found)
     return written
 
@@ -126,20 +128,20 @@ def _items(hint: object, value: tuple[object, ...] | frozenset[object]) -> list[
 
 def read(hint: object, data: object) -> object:
     """The inverse of `write`. Raises ValueError for data it did not write."""
-    hint = _plain(hint)
-    if _is_union(hint):
+    shape = _shape(hint)
+    hint, kind = shape.hint, shape.kind
+    if shape.is_union:
         return _read_member(hint, data)
-    if hint == points.Points:
+    if shape.is_points:
         return points.read(data)
-    kind = typing.get_origin(hint) or hint
     if kind is typing.Literal:
         return data
-    if isinstance(kind, type) and issubclass(kind, Mapping):
-        return _read_mapping(hint, data)
     if kind in {tuple, frozenset}:
         return _read_items(hint, kind, data)
-    if isinstance(kind, type) and (issubclass(kind, BaseModel) or dataclasses.is_dataclass(kind)):
+    if isinstance(kind, type) and _has_fields(kind):
         return _read_fields(kind, data)
+    if isinstance(kind, type) and issubclass(kind, Mapping):
+        return _read_mapping(hint, data)
     return _read_scalar(kind, data)
 
 
@@ -238,11 +240,12 @@ class _Field:
     name: str
     key: str
     hint: object
-    default: Callable[[], object]
+    default: object
+    """Only compared with, so that one for all objects will do."""
 
     @property
     def required(self) -> bool:
-        return self.default() is _NONE_SUCH
+        return self.default is _NONE_SUCH
 
 
 @cache
@@ -255,17 +258,14 @@ def _fields(kind: type) -> tuple[_Field, ...]:
     return tuple(_Field(name, to_camel(name), hints[name], _default_in(field)) for name, field in declared.items())
 
 
-def _default_of(field: FieldInfo) -> Callable[[], object]:
-    if field.is_required():
-        return lambda: _NONE_SUCH
-    return lambda: field.get_default(call_default_factory=True, validated_data={})
+def _default_of(field: FieldInfo) -> object:
+    return _NONE_SUCH if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
 
 
-def _default_in(field: dataclasses.Field[object]) -> Callable[[], object]:
+def _default_in(field: dataclasses.Field[object]) -> object:
     if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory
-    value = _NONE_SUCH if field.default is dataclasses.MISSING else field.default
-    return lambda: value
+        return field.default_factory()
+    return _NONE_SUCH if field.default is dataclasses.MISSING else field.default
 
 
 def _plain(hint: object) -> object:
@@ -275,8 +275,26 @@ def _plain(hint: object) -> object:
     return hint
 
 
-def _is_union(hint: object) -> bool:
-    return typing.get_origin(hint) in {typing.Union, types.UnionType}
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Shape:
+    """What is asked of a type again and again: itself without annotations, and what it is made of."""
+
+    hint: object
+    kind: object
+    is_union: bool
+    is_points: bool
+
+
+@cache
+def _shape(hint: object) -> _Shape:
+    plain = _plain(hint)
+    origin = typing.get_origin(plain)
+    return _Shape(plain, origin or plain, origin in {typing.Union, types.UnionType}, plain == points.Points)
+
+
+@cache
+def _has_fields(kind: type) -> bool:
+    return issubclass(kind, BaseModel) or dataclasses.is_dataclass(kind)
 
 
 @cache

@@ -8,7 +8,7 @@ the last one counted is kept together with what was counted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sparkrelease.api.comparison import Comparison, ComparisonTest
 from sparkrelease.api.reasons import Reason
@@ -138,6 +138,48 @@ def _warm_until(d: Draft) -> datetime | None:
     changed = d.status.weight.changed_at
     warmup = (d.spec.comparison or Comparison()).warmup
     return changed + warmup if changed is not None and warmup else None
+
+
+# ---------------------------------------------------------------- what evidence keeps
+
+
+def told_tests(d: Draft) -> dict[str, object]:
+    """By the name of each test that has counted in this run, what it knows and by which terms, for evidence."""
+    verdicts = {v.rule: v.verdict.value for v in d.status.verdicts if v.kind == KIND}
+    spreads = {b.metric: b.spread for b in d.status.baselines}
+    found: dict[str, object] = {}
+    for name, test in _tests(d.spec).items():
+        known = _known(d, name)
+        if known is not None and known.counted_until is not None:
+            found[name] = {
+                "metric": test.metric.name,
+                **({"verdict": verdicts[rule_name(name)]} if rule_name(name) in verdicts else {}),
+                **_told_sides(look(test, known, len(d.spec.stages))),
+                "margin": test.margin,
+                "alpha": 1 / test.limit,
+                "eValue": known.e,
+                "p": min(1.0, 1 / known.e) if known.e > 0 else 1.0,
+                "ratio": known.ratio,
+                "ci": [known.low, known.high],
+                "s2": max(spreads.get(test.metric.name, 0.0), 0.0),
+                "windowEnd": known.counted_until.astimezone(UTC).isoformat(),
+                "windowSeconds": test.metric.every.total_seconds(),
+                "windows": known.windows,
+                "voided": known.voided,
+            }
+    return found
+
+
+def _told_sides(counted: Counted | None) -> dict[str, object]:
+    """The counts that the sentence has."""
+    seen = counted.shown if counted is not None else None
+    if seen is None:
+        return {}
+    return {
+        "canary": {"bad": seen.canary_bad, "total": seen.canary},
+        "stable": {"bad": seen.stable_bad, "total": seen.stable},
+        **({"slowerThan": float(f"{seen.edge:.6g}")} if seen.edge else {}),  # it is kept as float32
+    }
 
 
 # ---------------------------------------------------------------- what people read

@@ -1,4 +1,7 @@
-"""Deleting a release: traffic goes to stable first, and a namespace is never kept from going away."""
+"""Deleting a release: traffic goes to stable first, and a namespace is never kept from going away.
+
+A feature that is settled is on for everybody, and stays on: that is what stable serves.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from sparkrelease.api.spec import DeletionPolicy
 from sparkrelease.api.status import Outcome, Phase
 from sparkrelease.decide.draft import Draft, all_on_stable
 from sparkrelease.decide.plan import ReleaseRoute
-from sparkrelease.decide.runs import end_run
+from sparkrelease.decide.runs import end_run, state_at_rest, stays_on
 
 
 def delete(d: Draft) -> None:
@@ -19,18 +22,21 @@ def delete(d: Draft) -> None:
         text = "deleted before it was settled; traffic goes to stable" if promoted else "deleted during the run"
         _end(d, policy, text)
     route, run = d.facts.route, d.status.run
-    if policy is DeletionPolicy.ORPHAN or not route.exists or run is None or run.dry:
+    if policy is DeletionPolicy.ORPHAN or route.gone or run is None or run.dry:
         d.finalizer = False
         return
+    if not route.exists:
+        d.wake_at = d.now + d.facts.tick
+        return  # nobody could read it yet: it may give canary everything
     ours = route.mark is not None and route.mark.run == run.id
-    if ours and not all_on_stable(route):
+    stays = stays_on(run)
+    if ours and not stays and not all_on_stable(route):
         d.aim(0, rollback="deletion")
         d.wake_at = d.now + d.facts.tick
         d.stand(Phase.ROLLING_BACK, "False", Reason.DELETED_DURING_RUN, "traffic goes to stable", reconciling=True)
         return
-    if ours or policy is DeletionPolicy.DELETE:
-        original = d.status.original_route.state if d.status.original_route else None
-        d.route = ReleaseRoute(original=original, remove=policy is DeletionPolicy.DELETE)
+    if ours or (policy is DeletionPolicy.DELETE and not stays):
+        d.route = ReleaseRoute(original=state_at_rest(d.status), remove=policy is DeletionPolicy.DELETE)
         d.urgent = True
     d.finalizer = False
 

@@ -123,6 +123,10 @@ class RouteMark:
     """Share of requests mirrored to canary, in percent."""
 
 
+_NOT_THERE = frozenset({Reason.ROUTE_NOT_FOUND, Reason.ROUTE_API_MISSING})
+"""Answers of an API server that has no such route."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """What the cluster says about the route.
@@ -149,6 +153,11 @@ class Route:
     mirror: float | None = 0.0
     """Share of requests copied to canary, whose answers nobody gets, in percent; None when the managed rules disagree.
     Without meaning where there is no `canary_weight`."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether there is no such route: canary gets nothing through it. One that nobody could read may be there."""
+        return not self.exists and (self.problem is None or self.problem.reason in _NOT_THERE)
 
 
 @dataclass(frozen=True, slots=True)

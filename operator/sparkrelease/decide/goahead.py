@@ -11,7 +11,8 @@ from sparkrelease.decide.checks import checked, record_passed, subject_of
 from sparkrelease.decide.draft import Draft, same_weight
 from sparkrelease.decide.facts import Approval, Problem, Route
 from sparkrelease.decide.managed import stable_runs
-from sparkrelease.decide.runs import baseline_data, end_run, look_again, refuse_version
+from sparkrelease.decide.obstacles import keep_owned_route
+from sparkrelease.decide.runs import baseline_data, end_run, look_again, one_workload, refuse_version
 from sparkrelease.decide.signing import approval_data, ballot, no_go_text, signature_data, wait_for_go
 from sparkrelease.decide.stages import enter_stage
 from sparkrelease.decide.traffic import not_on_stable
@@ -28,6 +29,7 @@ def mind_go(d: Draft) -> None:
         return
     d.finalizer = False
     _see_weight(d)
+    keep_owned_route(d)
     votes = ballot(d)
     if votes.no_go is not None:
         _end_blocked(d, votes, votes.no_go)
@@ -39,7 +41,7 @@ def mind_go(d: Draft) -> None:
         wait_for_go(d, tally, unreadable)
         return
     d.wake_at = tally.expires_at
-    if stable_runs(d, run):
+    if stable_runs(d, run) and not one_workload(run):
         text = "stable runs what canary runs"
         end_run(d, Outcome.CANCELLED, Reason.CANCELLED, text)
         d.stand(Phase.PENDING, "False", Reason.CANCELLED, text, reconciling=True)

@@ -69,9 +69,12 @@ def stable_runs(d: Draft, run: Run) -> bool:
 
 
 def is_refused(d: Draft, refused: RefusedVersion) -> bool:
-    """Whether what is wanted now is this refused version; of a managed workload the template is what counts."""
-    if is_managed(d):
-        return bool(refused.template) and refused.template == template_of(d)
+    """Whether what is wanted now is this refused version; of a managed workload the template is what counts.
+
+    What was refused before the workload was managed has none, and stays refused by its version.
+    """
+    if is_managed(d) and refused.template:
+        return refused.template == template_of(d)
     return refused.version == d.facts.wanted_version
 
 
@@ -84,11 +87,16 @@ def has_new_template(d: Draft) -> bool:
 
 
 def copied(d: Draft) -> bool:
-    """Whether stable has been given the template of the promoted run: from there on no weight leads back."""
-    seen, run = known(d), d.run
-    if seen is None or run is None or run.promoted_at is None:
+    """Whether stable has been given the template of the promoted run: from there on no weight leads back.
+
+    While nobody can read the Deployments, it is what was read last.
+    """
+    seen, run, said = known(d), d.run, d.status.workload
+    if not is_managed(d) or run is None or run.promoted_at is None:
         return False
-    return seen.stable.copied == run.template
+    if seen is not None:
+        return seen.stable.copied == run.template
+    return said is not None and said.stable == run.template
 
 
 # ---------------------------------------------------------------- in every round
@@ -242,10 +250,12 @@ def park_candidate(d: Draft) -> None:
 
 
 def _left(d: Draft, seen: ManagedWorkload) -> bool:
-    """Whether canary surely has no traffic, and none is on its way to it."""
+    """Whether the candidate surely has no traffic, none by way of stable's Service either, and none comes to it."""
     route = d.facts.route
     at_zero = same_weight(route.canary_weight, 0) and route.verification is Verification.VERIFIED
     if not at_zero or route.problem is not None or not d.facts.stable.ready:
+        return False
+    if not all(service.fits for service in seen.services):
         return False
     return same_template(seen) or any(is_refused(d, refused) for refused in d.status.refused)
 

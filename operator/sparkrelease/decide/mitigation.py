@@ -97,7 +97,10 @@ def records_of(status: SparkReleaseStatus) -> tuple[Recorded, ...]:
 
 
 def mitigate(d: Draft, fired: Iterable[Fired]) -> None:
-    """Goes on with what was decided, and decides on triggers that have come true. Holds for as long as they are."""
+    """Goes on with what was decided, and decides on triggers that have come true.
+
+    Holds for as long as they are, but for those that only notify.
+    """
     busy = _go_on(d)
     for one in fired:
         mitigation = one.trigger.mitigation
@@ -105,8 +108,13 @@ def mitigate(d: Draft, fired: Iterable[Fired]) -> None:
             continue
         last, since = _known(d, one.trigger.name), one.verdict.since
         dry = d.run is not None and d.run.dry
-        acted = one.verdict.acted_at is not None if dry else last is not None and (since is None or last.at >= since)
-        d.hold(Reason.TRIGGER_HOLDS, one.verdict.message)
+        acted = (
+            one.acted or one.cools_down(d.now, mitigation.cooldown)
+            if dry
+            else last is not None and (since is None or last.at >= since)
+        )
+        if one.trigger.action is not TriggerAction.NOTIFY:
+            d.hold(Reason.TRIGGER_HOLDS, one.verdict.message)
         if not (busy or d.paused or acted) and _cooled_down(d, last, mitigation):
             busy = _begin(d, one, mitigation)
 

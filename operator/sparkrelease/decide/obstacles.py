@@ -39,18 +39,20 @@ def _settled(d: Draft) -> Problem | None:
 
 
 def _refused(d: Draft) -> Problem | None:
-    new = "pod template" if is_managed(d) else "version"
-    for refused in d.status.refused:
-        if is_refused(d, refused):
-            run = d.status.run
-            if run is not None and run.id == refused.run and run.end is Outcome.BLOCKED:
-                return Problem(Reason.NO_GO, _no_go(d, run))
-            told = find(d.status.conditions, ConditionType.ROLLED_BACK)
-            if told is not None and d.status.rollback is not None and d.status.rollback.run == refused.run:
-                return Problem(Reason.ROLLED_BACK, f"{told.message}; give a new {new}, or retry by command")
-            text = f"{refused.version} was rolled back in run {refused.run}; give a new {new} or retry by command"
-            return Problem(Reason.VERSION_REFUSED, text)
-    return None
+    refused = next((one for one in d.status.refused if is_refused(d, one)), None)
+    if refused is None:
+        return None
+    run, new = d.status.run, "pod template" if is_managed(d) else "version"
+    kept = keep_owned_route(d) if run is not None else None
+    if kept is not None:
+        return kept
+    if run is not None and run.id == refused.run and run.end is Outcome.BLOCKED:
+        return Problem(Reason.NO_GO, _no_go(d, run))
+    told = find(d.status.conditions, ConditionType.ROLLED_BACK)
+    if told is not None and d.status.rollback is not None and d.status.rollback.run == refused.run:
+        return Problem(Reason.ROLLED_BACK, f"{told.message}; give a new {new}, or retry by command")
+    text = f"{refused.version} was rolled back in run {refused.run}; give a new {new} or retry by command"
+    return Problem(Reason.VERSION_REFUSED, text)
 
 
 def _no_go(d: Draft, run: Run) -> str:
@@ -72,8 +74,11 @@ def _services(d: Draft) -> Problem | None:
     return None
 
 
-def _owned_route(d: Draft) -> Problem | None:
-    """An owned route is the front door: it is there, all traffic on stable, before any run."""
+def keep_owned_route(d: Draft) -> Problem | None:
+    """An owned route is the front door: it is there, all traffic on stable, whenever no run has given canary any.
+
+    Writes it where it is not so, and says that it is being written.
+    """
     gateway = d.spec.traffic.gateway_api
     route = d.facts.route
     if gateway is None or gateway.owned is None or d.spec.dry_run:
@@ -179,7 +184,7 @@ _OBSTACLES: tuple[Callable[[Draft], Problem | None], ...] = (
     _refused,
     workload_obstacle,
     _services,
-    _owned_route,
+    keep_owned_route,
     _settled,
     _route,
     _pods,

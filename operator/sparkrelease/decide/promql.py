@@ -1,4 +1,6 @@
-"""The one place where PromQL is built: one query per metric and window for all releases that share it.
+"""Where PromQL of readings and gates is built: one query per metric and window for all releases that share it.
+
+Exact counts (`windows.py`) and a flag's own gauge (`flagging.py`) are built from the parts that are here.
 
 Counters are read as `sum by (..) ((x - x offset W >= 0) or x)`: the difference over the window, and the counter itself
 where it was reset or born within it. `increase()` would miss the events a series is born with and extrapolate the rest.

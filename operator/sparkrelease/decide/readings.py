@@ -187,13 +187,16 @@ def read_gate(found: Sorted, place: Place, template: Template, look: Look, thres
         return group
     low = _one(group, LOW, replace(look, above=False, below=True))
     high = _one(group, HIGH, replace(look, above=True))
+    return decisive(threshold, _value(low, look), _value(high, look))
+
+
+def decisive(threshold: Threshold, lowest: Reading, highest: Reading) -> Reading:
+    """Of the lowest and the highest value of a stage the one that decides a threshold."""
     if threshold.min is None:
-        return _value(high, look)
-    lowest = _value(low, look)
-    if threshold.max is None or isinstance(lowest, Missing):
+        return highest
+    if not threshold.has_upper or not isinstance(lowest, Value):
         return lowest
-    below = isinstance(lowest, Value) and lowest.value < threshold.min
-    return lowest if below else _value(high, look)
+    return lowest if lowest.value < threshold.min else highest
 
 
 def read_count(found: Sorted, place: Place, look: Look) -> float | None:

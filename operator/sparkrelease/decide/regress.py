@@ -15,8 +15,9 @@ from sparkrelease.decide.checkpoints import basis
 from sparkrelease.decide.draft import Draft, told
 from sparkrelease.decide.evidence import Entry
 from sparkrelease.decide.facts import Problem, Regression
+from sparkrelease.decide.managed import template_of
 from sparkrelease.decide.rollback import roll_back
-from sparkrelease.decide.runs import end_run, next_run_id
+from sparkrelease.decide.runs import end_run, next_run_id, remember_refused
 from sparkrelease.decide.stages import enter_stage, mirror_data, run_under_stages
 
 LOST = frozenset({Reason.EVIDENCE_MISSING, Reason.EVIDENCE_DIFFERS})
@@ -99,8 +100,7 @@ def forgotten(d: Draft) -> Problem | None:
         return None
     if found.run != next_run_id(d, canary):
         return None
-    version = d.facts.wanted_version
-    refused = RefusedVersion(version=version, run=found.run, fingerprint=canary, at=d.now)
-    d.put(refused=(refused, *(r for r in d.status.refused if r.version != version))[:10])
+    version, template = d.facts.wanted_version, template_of(d)
+    remember_refused(d, RefusedVersion(version=version, run=found.run, fingerprint=canary, template=template, at=d.now))
     d.event(Reason.STATE_REGRESSED, found.message, warning=True)
     return Problem(Reason.VERSION_REFUSED, f"{found.message}; give a new version, or retry by command")

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import SparkReleaseStatus
+from sparkrelease.decide.checkpoints import LATER
 from sparkrelease.decide.continuity import ABSENT, Stood, leap_of
 from sparkrelease.decide.evidence import Entry, canonical_json
 from sparkrelease.decide.inputs import KEY, Inputs, status_data, unpack, version_of
@@ -103,7 +104,8 @@ def _compare(first: Entry, stored: Sequence[Entry], drafts: Sequence[EntryDraft]
     for place, (entry, draft) in enumerate(zip_longest(stored, drafts)):
         number = first.number + place
         told = _told(entry.kind, entry.message, entry.data) if entry is not None else {"kind": ABSENT}
-        again = _told(draft.kind.value, draft.message, draft.data) if draft is not None else {"kind": ABSENT}
+        untold = LATER - entry.data.keys() if entry is not None else frozenset[str]()
+        again = _told(draft.kind.value, draft.message, draft.data, untold) if draft is not None else {"kind": ABSENT}
         for path, one, other in _differences("", told, json.loads(canonical_json(again))):
             return Difference(number, path, one, other, version)
         if entry is not None and place > 0 and KEY in entry.data:
@@ -120,9 +122,15 @@ def _compare_status(number: int, inputs: Inputs, status: SparkReleaseStatus, ver
     return None
 
 
-def _told(kind: str, message: str, data: Mapping[str, object]) -> dict[str, object]:
-    """What an entry tells, without what it was made from."""
-    return {"kind": kind, "message": message, "data": {key: one for key, one in data.items() if key != KEY}}
+def _told(
+    kind: str, message: str, data: Mapping[str, object], untold: frozenset[str] = frozenset()
+) -> dict[str, object]:
+    """What an entry tells, without what it was made from, nor what an older program would not have told."""
+    return {
+        "kind": kind,
+        "message": message,
+        "data": {key: one for key, one in data.items() if key != KEY and key not in untold},
+    }
 
 
 def _differences(path: str, one: object, other: object) -> Iterator[tuple[str, object, object]]:

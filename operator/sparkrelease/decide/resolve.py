@@ -295,6 +295,9 @@ class _Merged:
 
     def _threshold_faults(self, threshold: Threshold) -> Iterator[str]:
         path = f"spec.thresholds[{threshold.name}]"
+        nowhere = self._nowhere(threshold.at)
+        if nowhere is not None:
+            yield f"{path}.at: {nowhere}"
         metric = self._by_name.get(threshold.metric)
         if metric is None:
             yield f"{path}.metric: {self._no_metric(threshold.metric)}"
@@ -306,6 +309,14 @@ class _Merged:
                     "a bucket edge; use max"
                 )
 
+    def _nowhere(self, at: JudgedAt | None) -> str | None:
+        """Why a threshold that counts in one place alone would never be judged; None when there is that place."""
+        if at is JudgedAt.WATCH and self.watch is None:
+            return f"watch, and there is none in {self._where}, so it is never judged; add spec.watch or remove at"
+        if at is JudgedAt.MIRROR and all(stage.mirror is None for stage in self.stages):
+            return "mirror, and no stage mirrors, so it is never judged; give a stage mirror, or remove at"
+        return None
+
     def _trigger_faults(self, trigger: Trigger) -> Iterator[str]:
         for place, leg in enumerate(trigger.all):
             path = f"spec.triggers[{trigger.name}].all[{place}]"
@@ -313,6 +324,13 @@ class _Merged:
             fault = f".metric: {self._no_metric(leg.metric)}" if metric is None else leg_fault(leg, metric)
             if fault is not None:
                 yield path + fault
+        flag, changed = self._flag, trigger.mitigation
+        same = flag is not None and changed is not None and changed.config_map == flag.config_map
+        if flag is not None and changed is not None and same and flag.key in changed.wanted:
+            yield (
+                f"spec.triggers[{trigger.name}].mitigation.set.{flag.key}: it is the flag that the stages of this "
+                "release set; use the action stepBack"
+            )
         stages = {stage.name for stage in self.stages}
         if trigger.stage is not None and trigger.stage not in stages:
             known = ", ".join(stage.name for stage in self.stages)

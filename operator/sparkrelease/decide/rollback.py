@@ -1,4 +1,4 @@
-"""Going back: it waits for nothing but a stable endpoint, and is finished when the route says 0."""
+"""Going back: it waits for nothing but an endpoint of stable, and is finished when the route says 0."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from sparkrelease.api.conditions import ConditionType, find
 from sparkrelease.api.reasons import Reason
-from sparkrelease.api.status import Outcome, Phase, Rollback
+from sparkrelease.api.status import Outcome, Phase, Rollback, Run
 from sparkrelease.decide.checkpoints import basis
 from sparkrelease.decide.draft import Draft, all_on_stable, told
 from sparkrelease.decide.managed import copied
-from sparkrelease.decide.runs import end_run, refuse_version, settle_run
+from sparkrelease.decide.runs import end_run, one_workload, refuse_version, settle_run
 
 
 def going_back(d: Draft) -> bool:
@@ -74,8 +74,7 @@ def continue_rollback(d: Draft) -> None:
     if record is None:
         return
     d.finalizer = True if d.on_trial else None
-    stable = d.facts.stable
-    if stable.problem is None and stable.ready == 0 and d.on_route > 0 and not run.dry:
+    if _nobody_takes_it_back(d, run):
         text = "stable has no ready endpoint; traffic flips on the first one"
         _say_rolling_back(d, Reason.STABLE_UNAVAILABLE, f"{record.message}; {text}")
         ready = find(d.before.conditions, ConditionType.READY)
@@ -88,7 +87,7 @@ def continue_rollback(d: Draft) -> None:
     weight = d.status.weight
     if weight.observed != route.canary_weight:
         d.put(weight=weight.model_copy(update={"observed": route.canary_weight}))
-    if all_on_stable(route) or run.dry or not route.exists:
+    if all_on_stable(route) or run.dry or route.gone:
         at = max(route.written_at or d.now, record.decided_at)
         seconds = round((at - record.decided_at).total_seconds(), 3)
         d.put(rollback=record.model_copy(update={"traffic_at": at, "seconds": seconds}))
@@ -96,6 +95,16 @@ def continue_rollback(d: Draft) -> None:
         return
     _say_rolling_back(d, Reason.ROLLING_BACK, record.message)
     d.wake_at = d.now + d.facts.tick
+
+
+def _nobody_takes_it_back(d: Draft, run: Run) -> bool:
+    """Whether stable has no endpoint for the traffic that would come back.
+
+    A feature of one workload is turned off all the same: it may be what its pods cannot get ready with.
+    """
+    stable = d.facts.stable
+    gone = stable.problem is None and stable.ready == 0
+    return gone and d.on_route > 0 and not run.dry and not one_workload(run)
 
 
 def _from_mirror(d: Draft) -> dict[str, object]:

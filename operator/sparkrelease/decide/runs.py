@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 
 from sparkrelease.api.command import Verb
+from sparkrelease.api.flags import value_of
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import (
     BaselineStatus,
@@ -17,10 +18,11 @@ from sparkrelease.api.status import (
     RefusedVersion,
     Run,
     Settled,
+    SparkReleaseStatus,
     WeightStatus,
 )
 from sparkrelease.decide.approvals import wanted_before
-from sparkrelease.decide.checks import record_passed
+from sparkrelease.decide.checks import record_passed, warned
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.managed import template_of
 from sparkrelease.decide.resolve import digest
@@ -72,7 +74,7 @@ def start_run(d: Draft, stable: str, canary: str) -> None:
         run=run,
         weight=WeightStatus(observed=d.facts.route.canary_weight),
         verdict=None,
-        verdicts=(),
+        verdicts=warned(d),
         gate_text="",
         tests=(),
         baselines=_frozen_baselines(d),
@@ -176,6 +178,13 @@ def stays_on(run: Run | None) -> bool:
     return run is not None and run.end is Outcome.SETTLED and one_workload(run)
 
 
+def state_at_rest(status: SparkReleaseStatus) -> str | None:
+    """What a referenced route, or a flag, says at rest: as before the run, and on where a feature is settled."""
+    if stays_on(status.run):
+        return value_of(status.weight.desired)
+    return status.original_route.state if status.original_route is not None else None
+
+
 def where_settled(run: Run | None) -> str:
     """Where a settled version is, as people read it."""
     return "is on for everybody" if stays_on(run) else "is on stable and serves all traffic"
@@ -222,19 +231,20 @@ def refuse_version(d: Draft) -> None:
     run = d.status.run
     if run is None:
         return
-    others = tuple(r for r in d.status.refused if r.version != run.version)
-    d.put(
-        refused=(
-            RefusedVersion(
-                version=run.version,
-                run=run.id,
-                fingerprint=run.canary_fingerprint,
-                template=run.template,
-                at=d.now,
-            ),
-            *others,
-        )[:_HISTORY]
+    refused = RefusedVersion(
+        version=run.version,
+        run=run.id,
+        fingerprint=run.canary_fingerprint,
+        template=run.template,
+        at=d.now,
     )
+    remember_refused(d, refused)
+
+
+def remember_refused(d: Draft, refused: RefusedVersion) -> None:
+    """Adds it. Several templates of one version may be refused: of a managed workload the template is what counts."""
+    others = (r for r in d.status.refused if (r.version, r.template) != (refused.version, refused.template))
+    d.put(refused=(refused, *others)[:_HISTORY])
 
 
 def same_pods_as_ended_run(d: Draft) -> bool:

@@ -70,20 +70,25 @@ def _enter_step(d: Draft, index: int) -> None:
 
 
 def walk_back(d: Draft, *, observing: bool) -> None:
-    """Starts, continues or finishes the walk back. `observing`: weight verified, stable's data fresh, nothing holds."""
+    """Starts, continues or finishes the walk back. `observing`: weight verified, stable's data fresh, nothing holds.
+
+    Who says settle need not wait for stable; but what the operator itself brings to stable has to be there.
+    """
     run = d.run
     if run is None or d.paused:
         return
     if one_workload(run):
-        settle_run(d, f"{run.version} is on for everybody: the pods that serve it are stable's own")
+        if d.status.weight.verified:
+            settle_run(d, f"{run.version} is on for everybody: the pods that serve it are stable's own")
         return
     copy_to_stable(d)
+    forced = run.settle_forced and (copied(d) or not is_managed(d))
     if d.status.stage is None:
-        ready = run.settle_forced or (stable_caught_up(d) and not run.settle_held)
+        ready = forced or (stable_caught_up(d) and not run.settle_held)
         if ready and not d.holds:
             _enter_step(d, 0)
         return
-    if not run.settle_forced and not stable_caught_up(d):
+    if not forced and not stable_caught_up(d):
         d.hold(Reason.STABLE_NOT_READY, "stable no longer serves the promoted version with enough ready endpoints")
         observing = False
     length = d.spec.settle.interval
@@ -126,7 +131,8 @@ def say_promoted(d: Draft) -> None:
         stands = "stable is being rolled out with it" if copied(d) else "its pod template goes to stable next"
         d.condition(ConditionType.SETTLED, "False", Reason.PROMOTING, f"{weight}; {stands}")
     else:
-        d.condition(ConditionType.SETTLED, "False", Reason.NOT_SETTLED, f"{weight}; roll {run.version} out on stable")
+        wants = "it is settled once every pod shows it" if one_workload(run) else f"roll {run.version} out on stable"
+        d.condition(ConditionType.SETTLED, "False", Reason.NOT_SETTLED, f"{weight}; {wants}")
     if d.facts.wanted_version and d.facts.wanted_version != run.version:
         text = f"{d.facts.wanted_version} waits: {run.version} is promoted but not on stable yet"
         d.stand(Phase.BLOCKED, "False", Reason.NOT_SETTLED, text, stalled=True)

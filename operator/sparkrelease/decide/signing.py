@@ -5,7 +5,7 @@ from __future__ import annotations
 from sparkrelease.api.conditions import ConditionType, is_true
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Next, Phase, StageStatus
-from sparkrelease.decide.approvals import Ballot, Scope, Tally, count, wanted_before
+from sparkrelease.decide.approvals import Ballot, Item, Scope, Tally, count, wanted_before
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Approval, Problem
 from sparkrelease.decide.rollback import roll_back
@@ -143,17 +143,24 @@ def no_go_text(approval: Approval) -> str:
 def signature_data(tally: Tally) -> dict[str, object]:
     """Who signed what, as evidence keeps it: by item, and each signature in full."""
     return {
-        "items": {
-            item.wanted.name: {
-                "title": item.wanted.title,
-                "required": item.wanted.required,
-                "groups": item.wanted.groups,
-                "by": [approval.by for approval in item.signed],
-            }
-            for item in tally.items
-        },
+        "items": {item.wanted.name: _item_data(item) for item in tally.items},
         "approvals": [approval_data(approval) for approval in tally.counted],
     }
+
+
+def _item_data(item: Item) -> dict[str, object]:
+    """One item: `roles` where every group has to be represented, `missing` where somebody still has to sign."""
+    data: dict[str, object] = {
+        "title": item.wanted.title,
+        "required": item.wanted.required,
+        "groups": item.wanted.groups,
+        "by": [approval.by for approval in item.signed],
+    }
+    if item.wanted.roles:
+        data["roles"] = dict(item.roles)
+    if item.missing:
+        data["missing"] = item.missing
+    return data
 
 
 def approval_data(approval: Approval) -> dict[str, object]:

@@ -107,9 +107,12 @@ def _not_yet(d: Draft) -> str:
 
 
 def reverted(d: Draft) -> bool:
-    """Whether somebody else changed the weights since this operator wrote them for this run."""
+    """Whether somebody else changed the weights since this operator wrote them for this run.
+
+    Rules that disagree are changed, too. A route whose rules are not ours to write is told of, and left.
+    """
     run, route = d.run, d.facts.route
-    if run is None or run.dry or route.canary_weight is None:
+    if run is None or run.dry or not route.exists or route.problem is not None:
         return False
     if route.mark is None or route.mark.run != run.id:
         weight = d.status.weight
@@ -130,8 +133,9 @@ def guard_weights(d: Draft) -> Problem | None:
     route = d.facts.route
     if reverted(d) and route.generation != contested.handled_generation:
         recent = (*recent, d.now)[-20:]
+        seen = show(route.canary_weight, route.mirror) if route.canary_weight is not None else "no one weight"
         text = (
-            f"{route.manager or 'somebody'} changed the canary weight to {show(route.canary_weight, route.mirror)}; "
+            f"{route.manager or 'somebody'} changed the canary weight to {seen}; "
             f"{show(d.status.weight.desired, d.mirror)} is wanted"
         )
         contested = contested.model_copy(
@@ -160,14 +164,16 @@ def _hold_contested(d: Draft, contested: ContestedStatus) -> Problem | None:
     live = d.facts.route.canary_weight
     if contested.since is None:
         d.condition(ConditionType.TRAFFIC_CONTESTED, "False", Reason.NOT_CONTESTED)
-        higher = (live or 0.0) >= d.status.weight.desired and d.mirrored >= d.mirror
+        higher = live is None or (live >= d.status.weight.desired and d.mirrored >= d.mirror)
         if reverted(d) and (higher or d.facts.frozen_problem is None):
             d.aim(d.status.weight.desired, mirror=d.mirror, reassert=True)
         return None
     text = f"{contested.manager or 'somebody'} changed the weights {contested.total} times"
     d.condition(ConditionType.TRAFFIC_CONTESTED, "True", Reason.TRAFFIC_CONTESTED, text)
     d.hold(Reason.TRAFFIC_CONTESTED, text)
-    if live is not None and (live >= d.status.weight.desired + WEIGHT_STEP or d.mirrored >= d.mirror + WEIGHT_STEP):
+    weight_above = live is not None and live >= d.status.weight.desired + WEIGHT_STEP
+    mirror_above = live is not None and d.mirrored >= d.mirror + WEIGHT_STEP
+    if weight_above or mirror_above or (live is None and reverted(d)):
         d.aim(d.status.weight.desired, mirror=d.mirror, reassert=True)
     limit = d.spec.traffic.contested.rollback_after
     if d.now - contested.since >= limit:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import RuleVerdict, Verdict
-from sparkrelease.api.triggers import Trigger, TriggerAction
+from sparkrelease.api.triggers import Leg, LegKind, Trigger, TriggerAction
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Role
 from sparkrelease.decide.legs.judge import judge_leg
@@ -23,6 +23,8 @@ _SPEAKS_FIRST = {
 }
 """Which leg speaks for the trigger: it fails only when every leg fails, and one that surely passes settles it."""
 
+_COMPARES = frozenset({LegKind.THRESHOLD, LegKind.VS_STABLE, LegKind.VS_BASELINE})
+
 
 @dataclass(frozen=True, slots=True)
 class Fired:
@@ -30,6 +32,18 @@ class Fired:
 
     trigger: Trigger
     verdict: RuleVerdict
+
+    @property
+    def acted(self) -> bool:
+        """Whether it has acted in this breach already."""
+        at, since = self.verdict.acted_at, self.verdict.since
+        return at is not None and since is not None and at >= since
+
+    def cools_down(self, now: datetime, pause: timedelta) -> bool:
+        """Whether it acted less than `pause` ago, in this breach or one before."""
+        at = self.verdict.acted_at
+        # A stored time in the future means that the wall clock went back.
+        return at is not None and timedelta(0) <= now - at < pause
 
 
 def judge_legs(d: Draft, trigger: Trigger, role: Role) -> tuple[Judgement, ...]:
@@ -68,6 +82,28 @@ def _since(
     return was if blind and all(leg.verdict is not Verdict.PASS for leg in legs) else None
 
 
+def told_triggers(d: Draft) -> dict[str, object]:
+    """By name of each trigger that is true now, what it compares and for how long it has been true, for evidence."""
+    since = {v.rule: v.since for v in d.status.verdicts if v.kind == "trigger" and v.since is not None}
+    return {
+        trigger.name: {
+            "action": trigger.action.value,
+            "forSeconds": trigger.for_.total_seconds(),
+            "heldForSeconds": (d.now - since[trigger.name]).total_seconds(),
+            "all": [_told_leg(leg) for leg in trigger.all],
+        }
+        for trigger in d.spec.triggers
+        if trigger.name in since
+    }
+
+
+def _told_leg(leg: Leg) -> dict[str, object]:
+    """A leg as it is declared, its comparison spelt out where it has one."""
+    declared = leg.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    op = {"op": leg.comparator} if leg.kind in _COMPARES else {}
+    return {"metric": leg.metric, "kind": leg.kind.value, **op, **declared}
+
+
 def run_triggers(d: Draft, role: Role) -> tuple[Fired, ...]:
     """Judges every trigger and answers those that have been true for their time; holds for those on their way there."""
     before = {v.rule: v for v in d.status.verdicts if v.kind == "trigger"}
@@ -77,7 +113,8 @@ def run_triggers(d: Draft, role: Role) -> tuple[Fired, ...]:
         old = before.get(trigger.name)
         judgement = judge_trigger(d, trigger, role)
         since = _since(old, judgement, d.legs.get(trigger.name, ()), d.now)
-        acted, shared = (old.acted_at, old.shared_since) if old is not None and since is not None else (None, None)
+        acted = old.acted_at if old is not None else None
+        shared = old.shared_since if old is not None and since is not None else None
         verdict = said(trigger.name, "trigger", judgement, since, old, acted_at=acted, shared_since=shared)
         if verdict is not old:
             news.append(verdict)

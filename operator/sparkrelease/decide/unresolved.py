@@ -10,6 +10,7 @@ from sparkrelease.api.status import Phase, SparkReleaseStatus
 from sparkrelease.decide.draft import all_on_stable
 from sparkrelease.decide.facts import Facts, Problem, RouteMark
 from sparkrelease.decide.plan import EventDraft, Plan, ReleaseRoute, RouteAction, SetWeight, Severity
+from sparkrelease.decide.runs import state_at_rest, stays_on
 
 
 def decide_unresolved(status: SparkReleaseStatus, facts: Facts, now: datetime) -> Plan:
@@ -17,6 +18,8 @@ def decide_unresolved(status: SparkReleaseStatus, facts: Facts, now: datetime) -
     homeward = _bring_home(status, facts, now)
     if homeward is not None:
         return homeward
+    if facts.has_finalizer and not facts.route.exists and not facts.route.gone:
+        return Plan(status=status, wake_at=now + facts.tick)  # nobody could read yet where its traffic is
     if facts.deleting:
         return Plan(status=status, finalizer=False)
     problem = facts.spec_problem or Problem(Reason.INVALID_SPEC, "the spec cannot be read")
@@ -54,8 +57,8 @@ def _bring_home(status: SparkReleaseStatus, facts: Facts, now: datetime) -> Plan
     if run is None or run.dry or facts.route.problem is not None or mark is None or mark.run != run.id:
         return None
     action: RouteAction
-    if all_on_stable(facts.route):
-        action = ReleaseRoute(original=status.original_route.state if status.original_route else None)
+    if all_on_stable(facts.route) or stays_on(run):
+        action = ReleaseRoute(original=state_at_rest(status))
     else:
         action = SetWeight(0, RouteMark(run=run.id, epoch=facts.epoch, rollback=mark.rollback))
     return Plan(status=status, urgent=True, route=action, wake_at=now + facts.tick)

@@ -9,32 +9,38 @@ from dataclasses import dataclass
 _TICKS = 4
 _SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800)
 _MOST_TIMES = 6
+_NOISE = 1e-9
+"""What binary fractions make of a round number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Values from `low` to `high`, drawn from `begin` to `end`."""
+    """Values from `low` to `high`, drawn from `begin` to `end`; logarithmic (both above 0) when told so."""
 
     low: float
     high: float
     begin: float
     end: float
+    log: bool = False
 
     def at(self, value: float) -> float:
         """Place of a value; one outside is drawn at the edge."""
         inside = min(max(value, self.low), self.high)
-        width = self.high - self.low
-        return self.begin + (self.end - self.begin) * ((inside - self.low) / width if width > 0 else 0.0)
+        low, high, here = (math.log(one) if self.log else one for one in (self.low, self.high, inside))
+        return self.begin + (self.end - self.begin) * ((here - low) / (high - low) if high > low else 0.0)
 
-    def ticks(self) -> list[float]:
-        """Round values along the axis, about four of them."""
-        rough = (self.high - self.low) / _TICKS
+    def ticks(self, about: int = _TICKS) -> list[float]:
+        """Round values along the axis, about so many; powers of ten along a logarithmic one."""
+        if self.log:
+            first, last = math.ceil(math.log10(self.low) - _NOISE), math.floor(math.log10(self.high) + _NOISE)
+            return [10.0**power for power in range(first, last + 1)]
+        rough = (self.high - self.low) / about
         if rough <= 0:
             return [self.low]
         size = 10.0 ** math.floor(math.log10(rough))
-        step = next(size * m for m in (1, 2, 2.5, 5, 10) if size * m >= rough * (1 - 1e-9))
-        first = math.ceil(self.low / step - 1e-9)
-        return [k * step for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        step = next(size * m for m in (1, 2, 2.5, 5, 10) if size * m >= rough * (1 - _NOISE))
+        first = math.ceil(self.low / step - _NOISE)
+        return [k * step for k in range(first, math.floor(self.high / step + _NOISE) + 1)]
 
     def times(self) -> list[float]:
         """Round spans along an axis of seconds, at most six beside zero."""

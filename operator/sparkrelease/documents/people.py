@@ -49,12 +49,17 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """Something that had to be signed, and who signed it."""
+    """Something that had to be signed, and who signed it.
+
+    `roles` are groups that each had to be among the signers, with who stood for them; `missing` people had yet to sign.
+    """
 
     name: str
     title: str
     required: int
     by: tuple[str, ...]
+    roles: tuple[tuple[str, str], ...]
+    missing: int
     entry: int
 
 
@@ -105,12 +110,22 @@ def signed_of(run: Run) -> tuple[Signed, ...]:
         items = entry.data.get("items") if "approvals" in entry.data else None
         for name, data in items.items() if isinstance(items, Mapping) else ():
             if isinstance(data, Mapping):
-                required = data.get("required")
-                number = required if isinstance(required, int) else 1
-                found[str(name)] = Signed(
-                    str(name), text_of(data, "title"), number, _texts(data.get("by")), entry.number
-                )
+                found[str(name)] = _signed(entry, str(name), data)
     return tuple(found.values())
+
+
+def _signed(entry: Entry, name: str, data: Mapping[str, object]) -> Signed:
+    required, missing, roles = data.get("required"), data.get("missing"), data.get("roles")
+    number, by = required if isinstance(required, int) else 1, _texts(data.get("by"))
+    return Signed(
+        name=name,
+        title=text_of(data, "title"),
+        required=number,
+        by=by,
+        roles=tuple((str(group), str(who)) for group, who in roles.items()) if isinstance(roles, Mapping) else (),
+        missing=missing if isinstance(missing, int) else max(number - len(by), 0),
+        entry=entry.number,
+    )
 
 
 def checks_of(run: Run) -> tuple[Checked, ...]:

@@ -47,7 +47,10 @@ class Adopter:
                 return False
         if release.stamped_epoch != self._world.leadership.epoch and release.target is not None:
             if release.under_way and not self._world.traffic.observe(release.target).exists:
-                await self._world.traffic.refresh(release.target)
+                route = await self._world.traffic.refresh(release.target)
+                if not (route.exists or route.gone or release.deleting):
+                    log.warning("%s/%s: %s", release.key.namespace, release.key.name, route.message)
+                    return False
             return await self._routes.stamp(release, release.target)
         return True
 

@@ -14,7 +14,7 @@ from sparkrelease.api.metrics import Metric
 from sparkrelease.api.preflight import PreflightItem
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
-from sparkrelease.decide.alerts import alert_findings
+from sparkrelease.decide.alerts import alert_findings, undeclared_alerts
 from sparkrelease.decide.facts import Check, Finding, Missing, Problem
 from sparkrelease.decide.preflight.answers import PreflightAnswer, SeriesAnswer, Unanswered
 from sparkrelease.decide.preflight.judge import judge
@@ -79,14 +79,17 @@ class Checks:
     async def built_in(self, key: ObjectKey, spec: ResolvedSpec) -> tuple[Finding, ...]:
         """What the administrator asks of every release's metrics server: alerts that are there, and heard."""
         server = self._servers.get(spec.prometheus)
-        if server is None or not server.alerts or self._alerts is None:
+        if server is None:
             return ()
+        untold = undeclared_alerts(spec.prometheus, server.alerts, silences=server.alertmanager is not None)
+        if not server.alerts or self._alerts is None:
+            return tuple(untold)
         rules, silences = await asyncio.gather(
             self._alerts.rules(spec.prometheus), self._alerts.silences(spec.prometheus)
         )
         services = frozenset({spec.traffic.stable.service, spec.traffic.canary.service})
         labels = {server.labels.namespace: frozenset({key.namespace}), server.labels.service: services}
-        return tuple(alert_findings(server.alerts, rules, silences, labels))
+        return (*untold, *alert_findings(server.alerts, rules, silences, labels))
 
     def drop(self, key: ObjectKey) -> None:
         """Ends the release's attempt, and removes what it made; keeps nobody waiting."""

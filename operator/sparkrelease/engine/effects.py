@@ -66,6 +66,11 @@ def raises(plan: Plan, before: SparkReleaseStatus) -> bool:
     return new_run or more or (isinstance(plan.route, SetWeight) and not plan.urgent)
 
 
+def _served(status: SparkReleaseStatus) -> bool:
+    """Whether canary is to have requests, be it copies."""
+    return status.weight.desired > 0 or (status.weight.mirror or 0.0) > 0
+
+
 def tidies(plan: Plan, facts: Facts) -> bool:
     """Whether the plan only changes what the route says beside a weight that is in force already.
 
@@ -100,7 +105,7 @@ class Effects:
     def take(self, release: Release, plan: Plan, step: Step) -> None:
         """Makes the decision the newest status; its evidence and Events follow at the end of the round."""
         before = release.status.run.id if release.status.run else ""
-        was_under_way = release.under_way
+        was_under_way, served = release.under_way, _served(release.status)
         release.status = plan.status
         if was_under_way and not release.under_way:
             self.teller.owe(release)
@@ -119,6 +124,8 @@ class Effects:
         elif run.id != before and release.resolved is not None:
             release.freeze(release.resolved)
         self.follow(release, active=plan.active)
+        if _served(plan.status) and not served:
+            self._world.measuring.rose(release.key, self._world.clock.now())
         if plan.status.preflight is None or plan.status.preflight.failed_at is not None or plan.active:
             self._world.checks.drop(release.key)
         if followed is not None and run is not None and run.end is Outcome.ROLLED_BACK and not run.dry:

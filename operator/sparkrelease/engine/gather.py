@@ -125,7 +125,7 @@ class Gatherer:
             ready = release.canary.pods if release.canary is not None else frozenset[str]()
             seen, since = self._world.measuring.flag(release.key), release.status.weight.changed_at
             route = in_force(route, ready, seen, since)
-        if release.route_problem is None or route.exists or route.problem is not None:
+        if release.route_problem is None or route.exists:
             return route
         return dataclasses.replace(route, problem=release.route_problem)
 

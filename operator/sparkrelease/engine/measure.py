@@ -35,7 +35,7 @@ from sparkrelease.engine.blindness import Blindness
 from sparkrelease.engine.draining import Draining
 from sparkrelease.engine.flagged import Flagged
 from sparkrelease.engine.metrics import OperatorMetrics
-from sparkrelease.engine.needs import Need, needs_of, places
+from sparkrelease.engine.needs import SELDOM, Need, needs_of, places
 from sparkrelease.engine.oneoff import OneOff, refused
 from sparkrelease.engine.pods import PodsBehind, PodSource
 from sparkrelease.engine.windows import Windows
@@ -93,6 +93,8 @@ class Measurements:
         self._flagged = Flagged(self._asking, self._servers, pods)
         self._blindness = Blindness(self._asking, config.servers)
         self._followed: dict[ObjectKey, _Followed] = {}
+        self._sought: dict[ObjectKey, datetime] = {}
+        """Until when a release's canary, which has just got its first requests, is looked for where it is not seen."""
         self._number = 0
         self._answers = 0
         self._at: datetime | None = None
@@ -149,9 +151,18 @@ class Measurements:
         if followed is not None:
             followed.was_blind = True
 
+    def rose(self, key: ObjectKey, now: datetime) -> None:
+        """Says that canary gets its first requests: for a while, what has no value of it yet is asked at every tick.
+
+        A patient question would come long after the series it is about, and the stage would stand still meanwhile.
+        """
+        if key in self._followed:
+            self._sought[key] = now + SELDOM
+
     def drop(self, key: ObjectKey) -> None:
         """Stops asking."""
         self._draining.drop(key)
+        self._sought.pop(key, None)
         self._flagged.drop(key)
         followed = self._followed.pop(key, None)
         if followed is None:
@@ -176,6 +187,7 @@ class Measurements:
         self._number += 1
         self._at = now
         self._blindness.note(self._batches.values())
+        self._seek(now)
         for batch in [*self._due(now)]:
             batch.task = asyncio.create_task(self._ask(batch, now), name="metrics query")
         more = [*self._windows.start(now), *self._besides.start(now)]
@@ -191,6 +203,18 @@ class Measurements:
             for task in under_way:
                 task.cancel()
             raise
+
+    def _seek(self, now: datetime) -> None:
+        """Has asked again what has no value of a canary that may be seen any moment."""
+        for key, until in [*self._sought.items()]:
+            if now > until:
+                del self._sought[key]
+                continue
+            facts = self.readings(key)
+            for need, batch in self._followed[key].needs:
+                seen = facts.get(need.metric.name)
+                if batch is not None and seen is not None and isinstance(seen.canary, Missing):
+                    batch.sent_at = None
 
     def _due(self, now: datetime) -> Iterator[Answered]:
         """What is asked now. Of each server at least one query a tick: that it is blind shows at once, for all."""

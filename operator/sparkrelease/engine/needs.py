@@ -79,8 +79,8 @@ def _need(key: ObjectKey, spec: ResolvedSpec, server: MetricsServer, metric: Met
         watched=metric.name in readers.watched,
         windowed=metric.counted and metric.name in readers.counted,
         pause=_pause(spec, metric),
-        above=all(leg.comparator in {">", ">="} for leg in legs) and all(t.min is None for t in thresholds),
-        below=all(leg.comparator in {"<", "<="} for leg in legs) and all(t.max is None for t in thresholds),
+        above=all(leg.comparator in {">", ">="} for leg in legs) and not any(t.has_lower for t in thresholds),
+        below=all(leg.comparator in {"<", "<="} for leg in legs) and not any(t.has_upper for t in thresholds),
     )
 
 

@@ -123,7 +123,7 @@ class OneOff:
         since = asker.at - asker.over
         missing = self._gap(server, template, since) if not asker.whole else None
         max_age = self._servers[server].max_age
-        look = Look.of(asker.at, max_age, above=threshold.min is None, below=threshold.max is None)
+        look = Look.of(asker.at, max_age, above=not threshold.has_lower, below=not threshold.has_upper)
 
         def reading(place: Place) -> Reading:
             if isinstance(found, Missing):
@@ -135,7 +135,7 @@ class OneOff:
 
     async def _over(self, asker: _Asker, template: Template, threshold: Threshold) -> tuple[Sorted | Missing, str]:
         """The answer over a stage, and the query narrowed to the release."""
-        highest, lowest = threshold.max is not None, threshold.min is not None
+        highest, lowest = threshold.has_upper, threshold.has_lower
 
         def promql(scope: Scope) -> str:
             if asker.whole and template.value is None:

@@ -29,8 +29,8 @@ _SAME = 0.0005
 
 def _is_more(action: SetWeight, route: Route) -> bool:
     """Whether canary gets more by the action than by the route, of requests or of copies."""
-    seen, copied = route.canary_weight, route.mirror or 0.0
-    return seen is not None and (action.canary > seen + _SAME or action.mirror > copied + _SAME)
+    seen, copied = route.canary_weight or 0.0, route.mirror or 0.0
+    return route.exists and (action.canary > seen + _SAME or action.mirror > copied + _SAME)
 
 
 class ReadBack:

@@ -35,6 +35,10 @@ class Measuring(Protocol):
         """Says that the release's data was missing when it was taken over."""
         ...
 
+    def rose(self, key: ObjectKey, now: datetime) -> None:
+        """Says that canary gets its first requests."""
+        ...
+
     def drop(self, key: ObjectKey) -> None:
         """Stops asking."""
         ...

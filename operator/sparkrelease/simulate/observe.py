@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sparkrelease.api.metrics import Metric
+from sparkrelease.api.metrics import Metric, Threshold
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import SparkReleaseStatus
 from sparkrelease.decide.asks import asks_of, baselines_of, counted_tests, histories_of
@@ -25,6 +25,7 @@ from sparkrelease.decide.facts import (
     Window,
 )
 from sparkrelease.decide.ranges import baseline_of_counts, baseline_of_values
+from sparkrelease.decide.readings import decisive
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.simulate.moved import Moved
 from sparkrelease.simulate.service import Errors, Gauge, Latencies
@@ -76,14 +77,14 @@ class Observer:
         found = {}
         for threshold in self._spec.thresholds:
             metric = self._metrics[threshold.metric]
-            found[threshold.name] = self._facts(metric, now, over, lowest=threshold.max is None)
+            found[threshold.name] = self._facts(metric, now, over, threshold)
         return found
 
     def _asked(self, ask: Ask, now: datetime) -> MetricFacts:
         return self._facts(self._metrics[ask.metric], now - ask.back, ask.window)
 
-    def _facts(self, metric: Metric, at: datetime, over: timedelta, *, lowest: bool = False) -> MetricFacts:
-        canary, stable = (self._reading(metric.name, role, at, over, lowest) for role in (Role.CANARY, Role.STABLE))
+    def _facts(self, metric: Metric, at: datetime, over: timedelta, gate: Threshold | None = None) -> MetricFacts:
+        canary, stable = (self._reading(metric.name, role, at, over, gate) for role in (Role.CANARY, Role.STABLE))
         return MetricFacts(_QUERY, at, over, canary, stable)
 
     def shown(self, moved: Moved, now: datetime) -> tuple[float | None, float | None]:
@@ -94,7 +95,7 @@ class Observer:
 
     # ------------------------------------------------------------ readings
 
-    def _reading(self, name: str, role: Role, at: datetime, over: timedelta, lowest: bool) -> Reading:
+    def _reading(self, name: str, role: Role, at: datetime, over: timedelta, gate: Threshold | None) -> Reading:
         if self._stream.away(self._stream.now):
             return _AWAY
         until = at.timestamp()
@@ -104,9 +105,10 @@ class Observer:
         if isinstance(model, Gauge):
             if last < 0:
                 return Missing(Reason.NO_DATA, f"no series of Service {role}")
-            first = max(0, counters.place(start)) if lowest or over > self._metrics[name].window else last
-            values = [max(pods) for pods in counters.gauges[name][first : last + 1]]
-            return Value(min(values) if lowest else max(values))
+            if gate is None:
+                return Value(max(counters.gauges[name][last]))
+            values = [max(pods) for pods in counters.gauges[name][max(0, counters.place(start)) : last + 1]]
+            return decisive(gate, Value(min(values)), Value(max(values)))
         if last < 0 or counters.total[last] == 0:
             return Missing(Reason.NO_DATA, f"no series of Service {role}")
         if self._lost(start):
@@ -126,7 +128,7 @@ class Observer:
             return {}
         counted = {test.metric: test.counted_until for test in status.tests}
         found: dict[str, tuple[Window, ...]] = {}
-        for metric in set(self._tests.values()):
+        for metric in dict.fromkeys(self._tests.values()):
             since = [counted.get(test) or run.started_at for test, of in self._tests.items() if of == metric]
             found[metric] = tuple(self._window(metric, end) for end in self._ends(metric, min(since), now))
         return found

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from testbed.alertmanager import Alertmanager
 from testbed.kubeapi import ApiError
 from testbed.shop import API_VERSION, ERRORS, KIND, Shop, operator_config
 from testbed.waiting import wait_for
@@ -16,6 +18,9 @@ from unit.api.wrong import GOOD
 
 if TYPE_CHECKING:
     from testbed.cluster import Cluster, Operator
+
+BURN_RATE = "ErrorBudgetBurn1h"
+"""An alert that the cluster's Prometheus has loaded."""
 
 SOON = 10.0
 """Seconds within which the status must tell: a few ticks of a second on a busy machine."""
@@ -55,6 +60,11 @@ def value(query: str) -> Node:
     return {"metrics": [{"name": "m", "value": query}], "thresholds": [], "triggers": [trigger]}
 
 
+def never_judged(at: str) -> Node:
+    """A limit that counts in a place the release does not have."""
+    return {"thresholds": [{"name": "late", "metric": "http", "max": 0.01, "at": at}]}
+
+
 SCHEMA = "/spec/versions/0/schema/openAPIV3Schema"
 RULES = f"{SCHEMA}/properties/spec/properties/settle/properties/steps/x-kubernetes-validations"
 """Where the rule on the steps of a settling is in the definition."""
@@ -84,7 +94,10 @@ CASES = [
         "spec.thresholds[low].min",
         {"thresholds": [{"name": "low", "metric": "slow", "min": 0.1}], "policyRef": {"name": "quantile-policy"}},
     ),
+    Case("a threshold of a watch that is not", "InvalidSpec", "spec.thresholds[late].at: watch", never_judged("watch")),
+    Case("a threshold of no mirror", "InvalidSpec", "spec.thresholds[late].at: mirror", never_judged("mirror")),
     Case("a server nobody declared", "PrometheusUnknown", "elsewhere", {"prometheus": "elsewhere"}),
+    Case("an alert that no server has loaded", "AlertMissing", "NoSuchBurnRate1h", {"prometheus": "watched"}),
     Case("a route that does not exist", "RouteNotFound", "absent", {"traffic": traffic(**route("absent"))}),
     Case("a rule the route does not have", "RouteInvalid", "nope", {"traffic": traffic(**route("shop", rule="nope"))}),
     Case("a Service that does not exist", "ServiceNotFound", "absent", {"traffic": traffic(canary="absent")}),
@@ -102,8 +115,12 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def operator(cluster: Cluster) -> Iterator[Operator]:
-    """An operator with a tick of a second."""
-    running = cluster.start_operator(operator_config(cluster))
+    """An operator with a tick of a second; other servers ask for an alert that is nowhere, or not to be silenced."""
+    config = operator_config(cluster)
+    server, manager = config["servers"]["default"], Alertmanager.url
+    config["servers"]["watched"] = server | {"alerts": ["NoSuchBurnRate1h"]}
+    config["servers"]["heard"] = server | {"alerts": [BURN_RATE], "alertmanager": manager}
+    running = cluster.start_operator(config)
     yield running
     running.stop()
 
@@ -197,6 +214,23 @@ def test_it_becomes_stalled_with_its_reason_and_heals_with_the_next_good_edit(
         lambda: condition(shop, "Stalled") is None and status(shop).get("phase") == "Progressing",
         timeout=60,  # a preflight that came before the first scrape of these pods is tried again after half a minute
     )
+
+
+@pytest.mark.timeout(240)
+def test_a_silence_keeps_a_run_from_starting_until_it_runs_out(
+    shop: Shop, apply: Callable[[Node], Node], alertmanager: Alertmanager
+) -> None:
+    silence = alertmanager.silence(BURN_RATE, timedelta(hours=1))
+    apply({"prometheus": "heard"})
+    said = wait_for("Stalled", lambda: condition(shop, "Stalled"), timeout=SOON)
+    assert (said["reason"], said["message"]) == (
+        "AlertSilenced",
+        f"alerts/{BURN_RATE}: silence {silence} holds it back: a deployment",
+    )
+    assert canary_weight(shop) == 0
+
+    alertmanager.shorten(silence, timedelta(seconds=1))
+    wait_for("a run is under way", lambda: status(shop).get("phase") == "Progressing", timeout=60)
 
 
 def test_a_policy_that_appears_later_heals_the_releases_that_name_it(

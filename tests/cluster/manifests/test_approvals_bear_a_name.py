@@ -120,5 +120,66 @@ def test_the_operator_signs_nothing(operator_api: KubeApi, cto: KubeApi, ns: str
         create(operator_api, ns, signature(name))
 
 
+# ---------------------------------------------------------------- for which run
+
+
+def started(cluster: Cluster, ns: str, body: KubeObject, **run: str) -> KubeObject:
+    """A release with this run in its status, as the operator writes it."""
+    made = cluster.apply(body)
+    at = {"startedAt": "2026-01-05T12:00:00.000Z", "stableFingerprint": "s", "canaryFingerprint": "c"}
+    status = {"phase": "AwaitingApproval", "run": {"version": "v2", "specDigest": "sha256:0", **at, **run}}
+    cluster.patch(API, "SparkRelease", body["metadata"]["name"], ns, {"status": status}, subresource="status")
+    return made
+
+
+def taken(cto: KubeApi, ns: str, **spec: object) -> bool:
+    """Whether the API server keeps the signature; ApiError for what another policy refuses."""
+    try:
+        create(cto, ns, signature(**spec))
+    except ApiError as error:
+        if "sparkrelease-approval-run" not in error.message:
+            raise
+        return False
+    return True
+
+
+def test_the_run_under_way_is_signed_for_and_no_other(
+    cto: KubeApi, cluster: Cluster, ns: str, release: KubeObject
+) -> None:
+    other = {**release, "metadata": {**release["metadata"], "name": "other"}}
+    started(cluster, ns, other, id="v9-999999")
+    made = started(cluster, ns, release, id="v2-6c1f0a")
+    about = {"release": {"name": "shop", "uid": made["metadata"]["uid"]}}
+    wait_for("the run is known to the policy", lambda: taken(cto, ns, **about), every=0.05, timeout=5)
+    assert create(cto, ns, signature(**about, decision="NO-GO", comment="no"))
+
+    with pytest.raises(ApiError, match=r"spec\.run must be v2-6c1f0a") as refused:
+        create(cto, ns, signature(**about, run="v1-000000"))
+    assert refused.value.code == 403
+    with pytest.raises(ApiError, match=r"spec\.run must be v2-6c1f0a"):
+        create(cto, ns, signature(**about, run="v9-999999"))
+    with pytest.raises(ApiError, match=r"spec\.release\.uid is that of another object"):
+        create(cto, ns, signature(release={"name": "shop", "uid": "u-1"}))
+    assert create(cto, ns, signature(**about, run="v3-000000", overrides=["freeze"])), "the next run's freeze is lifted"
+
+    started(cluster, ns, release, id="v2-777777")
+    wait_for("the new run is known to the policy", lambda: not taken(cto, ns, **about), every=0.05, timeout=5)
+    assert taken(cto, ns, **about, run="v2-777777")
+    started(cluster, ns, release, id="v2-777777", end="Blocked")
+    wait_for("the end is known", lambda: not taken(cto, ns, **about, run="v2-777777"), every=0.05, timeout=5)
+    with pytest.raises(ApiError, match="run v2-777777 is over; nothing waits for a signature"):
+        create(cto, ns, signature(**about, run="v2-777777"))
+
+
+def test_before_a_release_has_a_run_nothing_can_be_signed_for_it(
+    cto: KubeApi, cluster: Cluster, ns: str, release: KubeObject
+) -> None:
+    made = cluster.apply(release)
+    about = {"release": {"name": "shop", "uid": made["metadata"]["uid"]}}
+    wait_for("the release is known to the policy", lambda: not taken(cto, ns, **about), every=0.05, timeout=5)
+    with pytest.raises(ApiError, match="that of a run, and there is none"):
+        create(cto, ns, signature(**about))
+
+
 def _yaml(body: KubeObject) -> str:
     return json.dumps(body)  # which is YAML

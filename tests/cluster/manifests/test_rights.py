@@ -126,13 +126,15 @@ def test_a_team_gets_its_role_in_its_own_namespace(cluster: Cluster, ns: str) ->
 
 
 def test_mitigations_may_change_what_a_team_names_and_nothing_else(cluster: Cluster, ns: str) -> None:
-    assert not may(cluster, OPERATOR, "patch", "configmaps/shop-flags", "-n", ns)
+    assert not may(cluster, OPERATOR, "patch", "configmaps/release-settings", "-n", ns)
     done = cluster.kubectl("-n", ns, "apply", "-k", str(PROJECT / "manifests/namespaced/mitigation"))
     assert done.returncode == 0, done.stderr
-    wait_for("the role counts", lambda: may(cluster, OPERATOR, "patch", "configmaps/shop-flags", "-n", ns), every=0.2)
+    wait_for(
+        "the role counts", lambda: may(cluster, OPERATOR, "patch", "configmaps/release-settings", "-n", ns), every=0.2
+    )
     assert may(cluster, OPERATOR, "patch", "deployments.apps/shop-worker", "-n", ns)
     assert not may(cluster, OPERATOR, "patch", "configmaps/shop-release-evidence-000", "-n", ns)
-    assert not may(cluster, OPERATOR, "update", "configmaps/shop-flags", "-n", ns)
+    assert not may(cluster, OPERATOR, "update", "configmaps/release-settings", "-n", ns)
 
 
 def test_a_feature_flag_may_be_watched_and_moved_by_its_name_and_no_other_one(cluster: Cluster, ns: str) -> None:

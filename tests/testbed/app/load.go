@@ -175,7 +175,7 @@ func summarize(answers <-chan answer, trace io.Writer, begin time.Time) map[stri
 			codes[code]++
 			both[a.version+"/"+code]++
 			took = append(took, a.took)
-			if a.code == 0 || a.code >= 500 {
+			if a.code == 0 || a.code >= 500 || a.code >= 400 && a.version == "none" {
 				failed++
 			}
 			if a.err != nil && (len(faults) < 20 || faults[a.err.Error()] > 0) {

@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,13 +55,14 @@ class Host:
         file = self.folder / "kind.yaml"
         file.write_text(yaml.safe_dump(dict(config)))
         if self.lab is not None:
-            said = self.run(str(self.lab / "up"), KIND_CONFIG=str(file))
+            said = self.tell("cluster", str(self.lab / "up"), KIND_CONFIG=str(file))
             found = re.search(r"export PATH=(\S+):\$PATH", said)
             if found is None:
                 raise KindError(f"{self.lab / 'up'} did not say which PATH to use")
             self._path = f"{found[1]}:{self._path}"
         elif self.name not in self.kind("get", "clusters").split():
-            self.kind("create", "cluster", "--name", self.name, "--config", str(file), "--wait", "180s")
+            create = ("create", "cluster", "--name", self.name, "--config", str(file), "--wait", "180s")
+            self.tell("cluster", "kind", *create)
 
     def delete(self) -> None:
         """Deletes the cluster, unless it is to stay."""
@@ -110,18 +112,47 @@ class Host:
         done = self.run_raw(*command, **more)
         return done.stdout.decode(errors="replace")
 
+    def tell(self, what: str, *command: str, **more: str) -> str:
+        """The same for what may take minutes: its output is shown line by line as it comes, under a name.
+
+        Raises:
+            KindError: it failed, or is not there.
+        """
+        began, said = time.monotonic(), []
+        print(f"[{what}] {Path(command[0]).name} {' '.join(command[1:3])}", flush=True)
+        try:
+            with subprocess.Popen(
+                command,
+                env=self._env(more),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            ) as running:
+                for line in running.stdout or ():
+                    said.append(line)
+                    print(f"[{what} {time.monotonic() - began:4.0f} s] {line.rstrip()}", flush=True)
+        except OSError as error:
+            raise KindError(f"{command[0]}: {error}") from error
+        text = "".join(said)
+        if running.returncode:
+            raise KindError(f"{' '.join(command)}: exit {running.returncode}\n{text[-3000:]}")
+        return text
+
     def run_raw(self, *command: str, **more: str) -> subprocess.CompletedProcess[bytes]:
         """The same, with output as it was."""
-        env = {**os.environ, "PATH": self._path, "KIND_CLUSTER_NAME": self.name, **more}
-        env["KUBECONFIG"] = str(self.folder / "kind.kubeconfig")
         try:
-            done = subprocess.run(command, env=env, capture_output=True, check=False)
+            done = subprocess.run(command, env=self._env(more), capture_output=True, check=False)
         except OSError as error:
             raise KindError(f"{command[0]}: {error}") from error
         if done.returncode:
             said = (done.stdout + done.stderr).decode(errors="replace")[-3000:]
             raise KindError(f"{' '.join(command)}: exit {done.returncode}\n{said}")
         return done
+
+    def _env(self, more: Mapping[str, str]) -> dict[str, str]:
+        kubeconfig = str(self.folder / "kind.kubeconfig")
+        return {**os.environ, "PATH": self._path, "KIND_CLUSTER_NAME": self.name, "KUBECONFIG": kubeconfig, **more}
 
 
 def address_towards(other: str) -> str:

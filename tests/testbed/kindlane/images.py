@@ -90,7 +90,7 @@ class Images:
         wanted = ["contour", "envoy", "prometheus"]
         if self._host.lab is not None:
             own = [part for part in (*wanted, "python") if self.name(part) == LOCAL[part]]
-            self._host.run(str(self._host.lab / "images"), *own)
+            self._host.tell("images", str(self._host.lab / "images"), *own)
             wanted = [part for part in wanted if part not in own]
         held = [self.name(part) for part in wanted if self._host.has(self.name(part))]
         if held:
@@ -106,7 +106,8 @@ class Images:
             return named
         proxies = [word for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY") for word in ("--build-arg", name)]
         base = f"BASE_IMAGE={self.name('python')}"
-        self._host.docker("build", "-q", *proxies, "--build-arg", base, "-t", "sparkrelease:e2e", str(PROJECT))
+        build = ("build", *proxies, "--build-arg", base, "-t", "sparkrelease:e2e", str(PROJECT))
+        self._host.tell("operator image", "docker", *build)
         digest = self._host.docker("image", "inspect", "-f", "{{.Id}}", "sparkrelease:e2e").strip()
         image = f"sparkrelease:e2e-{digest.removeprefix('sha256:')[:12]}"  # a new tag for each content
         self._host.docker("tag", "sparkrelease:e2e", image)

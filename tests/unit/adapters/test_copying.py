@@ -18,6 +18,7 @@ from sparkrelease.adapters.kubernetes.copying import (
     relabel,
     stable_of,
 )
+from sparkrelease.adapters.kubernetes.settings import RESTARTED
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Problem
 
@@ -42,6 +43,20 @@ def unlike(body: dict[str, Any]) -> Apart:
     found = apart(body)
     assert isinstance(found, Apart)
     return found
+
+
+@pytest.mark.parametrize("annotations", [{}, {"prometheus.io/scrape": "true"}])
+def test_a_restart_by_a_mitigation_makes_no_other_template_and_any_other_annotation_does(
+    annotations: dict[str, str],
+) -> None:
+    body = deployment()
+    metadata = body["spec"]["template"]["metadata"]
+    metadata["annotations"] = dict(annotations) or None
+    before = digest(body["spec"]["template"])
+    metadata["annotations"] = {**annotations, RESTARTED: "2026-01-05T12:00:00Z"}
+    assert digest(body["spec"]["template"]) == before
+    metadata["annotations"] = {**annotations, "kubectl.kubernetes.io/restartedAt": "2026-01-05T12:00:00Z"}
+    assert digest(body["spec"]["template"]) != before
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -63,6 +64,20 @@ async def test_deployments_are_watched_from_the_first_look_that_succeeds() -> No
     looked: list[str] = []
     seen = await KubernetesDeployments(Server(**FINE), lambda: looked.append("watched")).look(OWNER)
     assert (seen.problem, seen.candidate.exists, looked) == (None, False, ["watched"])
+
+
+async def test_only_what_targets_the_deployment_itself_scales_it() -> None:
+    def scaler(name: str, kind: str, target: str) -> dict[str, object]:
+        return {"metadata": {"name": name}, "spec": {"scaleTargetRef": {"kind": kind, "name": target}}}
+
+    listed = [scaler("set", "StatefulSet", "shop"), scaler("copy", "Deployment", "shop-stable")]
+    deployment = json.dumps({"metadata": {"name": "shop"}, "spec": {"selector": {"matchLabels": {"app": "shop"}}}})
+    server = Server(
+        get_horizontalpodautoscalers=(200, json.dumps({"items": listed}).encode()),
+        get_shop=(200, deployment.encode()),
+    )
+    seen = await KubernetesDeployments(server).look(OWNER)
+    assert (seen.candidate.autoscaler, seen.stable.autoscaler) == ("", "HorizontalPodAutoscaler copy")
 
 
 @pytest.mark.parametrize(("template", "reason"), [("sha256:other", Reason.OBJECT_CHANGED), ("", Reason.OBJECT_CHANGED)])

@@ -54,6 +54,45 @@ APPROVALS = [
         "unknown field of an item", "checklist", [{"name": "a", "owner": "jane"}], CHECKLIST, "spec.checklist[0].owner"
     ),
     Wrong(
+        "title too long",
+        "checklist",
+        [{"name": "a", "title": "x" * 129}],
+        [{"name": "a", "title": "x" * 128}],
+        "spec.checklist[0].title",
+    ),
+    Wrong(
+        "title as a list", "checklist", [{"name": "a", "title": ["x"]}], CHECKLIST, "spec.checklist[0].title", "string"
+    ),
+    Wrong(
+        "eleven have to sign for a stage",
+        "stages.1.approval",
+        {"required": 11},
+        {"required": 10},
+        "spec.stages[1].approval.required",
+    ),
+    Wrong(
+        "nine groups for a stage",
+        "stages.1.approval",
+        {"groups": [f"g{n}" for n in range(9)]},
+        {"groups": [f"g{n}" for n in range(8)]},
+        "spec.stages[1].approval.groups",
+        "at most 8 items",
+    ),
+    Wrong(
+        "a stage for a group without a name",
+        "stages.1.approval",
+        {"groups": [""]},
+        {"groups": ["cto"]},
+        "spec.stages[1].approval.groups[0]",
+    ),
+    Wrong(
+        "a stage for a group of a long name",
+        "stages.1.approval",
+        {"groups": ["g" * 129]},
+        {"groups": ["g" * 128]},
+        "spec.stages[1].approval.groups[0]",
+    ),
+    Wrong(
         "nobody has to sign for a stage",
         "stages.1.approval",
         {"required": 0},

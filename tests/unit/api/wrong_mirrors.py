@@ -49,5 +49,5 @@ MIRRORS = [
         "number",
         only_the_server=True,
     ),
-    Wrong("a threshold at a shadow", "thresholds.0.at", "shadow", "mirror", "spec.thresholds[0].at", ""),
+    Wrong("a threshold at a shadow", "thresholds.0.at", "shadow", "gates", "spec.thresholds[0].at", ""),
 ]

@@ -33,6 +33,20 @@ PREFLIGHT = [
     _row("unknown kind of file", FILE | {"kind": "zip"}, FILE, ".kind"),
     _row("CronJob in capitals", {"name": "j", "job": "Check"}, {"name": "j", "job": "check"}, ".job", "match"),
     _row("expectation of half a comparison", GOOD_ITEM | {"expect": ["status =="]}, GOOD_ITEM, ".expect[0]", "match"),
+    _row("query of nothing", QUERY | {"promql": ""}, QUERY, ".promql", "at least 1 char"),
+    _row("query of preflight too long", QUERY | {"promql": "u" * 2049}, QUERY | {"promql": "u" * 2048}, ".promql"),
+    _row("sometimes optional", GOOD_ITEM | {"optional": "often"}, GOOD_ITEM | {"optional": True}, ".optional"),
+    _row("signer in capitals", FILE | {"signer": "CI"}, FILE | {"signer": "ci"}, ".signer", "match"),
+    _row("two signers", FILE | {"signer": "ci,cd"}, FILE | {"signer": "ci.cd"}, ".signer", "match"),
+    Wrong("two checks of one name", "preflight", [GOOD_ITEM, GOOD_ITEM], [GOOD_ITEM, QUERY], "spec.preflight"),
+    Wrong(
+        "65 checks",
+        "preflight",
+        [GOOD_ITEM | {"name": f"i{n}"} for n in range(65)],
+        [GOOD_ITEM | {"name": f"i{n}"} for n in range(64)],
+        "spec.preflight",
+        "at most 64 items",
+    ),
     _row("33 expectations", GOOD_ITEM | {"expect": ["status == 200"] * 33}, GOOD_ITEM, ".expect", "at most 32 items"),
 ]
 
@@ -49,6 +63,8 @@ FORM_ALONE_RIGHT = [
     (FILE | {"artifact": "files/sbom.json"}, ".artifact", "add @sha256:digest or a signer"),
     (FILE | {"artifact": "oci://r.example.com/app"}, ".artifact", "oci://host/repository@sha256:digest"),
     (FILE | {"artifact": f"oci://r.example.com/App@sha256:{DIGEST}"}, ".artifact", "write it as one of them"),
+    (FILE | {"kind": "dashboard", "expect": ["panels >= 1"]}, ".expect[0]", "nothing that dashboard knows"),
+    (FILE | {"kind": "dashboard", "expect": ["variables >= some"]}, ".expect[0]", "'some' is not a number"),
     (FILE | {"expect": ["critical == 0"]}, ".expect[0]", "nothing that sbom knows"),
 ]
 """Items the API server takes, the field at fault, and what the operator says of it."""

@@ -12,6 +12,7 @@ from unit.api.wrong_mirrors import MIRRORS
 from unit.api.wrong_preflight import PREFLIGHT
 from unit.api.wrong_triggers import ACTIONS, COMPARISONS, KINDS, TRIGGERS
 from unit.api.wrong_watches import WATCHES
+from unit.api.wrong_workloads import WORKLOADS
 
 # fmt: off - a table is read by its rows
 DURATION = "must be a duration such as 90s or 1h30m"
@@ -331,6 +332,14 @@ REST = [
         [{"target": "ops", "on": ["gate"]}],
         "spec.notifications[0].on",
     ),
+    Wrong(
+        "17 targets",
+        "notifications",
+        [{"target": f"t{n}"} for n in range(17)],
+        [{"target": f"t{n}"} for n in range(16)],
+        "spec.notifications",
+        "at most 16 items",
+    ),
     Wrong("unknown field", "image", "shop:v2", ABSENT, "spec.image"),
     Wrong("unknown field of a later version", "hooks", [], ABSENT, "spec.hooks"),
 ]
@@ -351,5 +360,6 @@ WRONG = [
     *ACTIONS,
     *COMPARISONS,
     *WATCHES,
+    *WORKLOADS,
     *REST,
 ]

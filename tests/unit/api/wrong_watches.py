@@ -20,7 +20,15 @@ WATCHES = [
         "spec.watch.burnRates.objective",
         "less than",
     ),
-    Wrong("a threshold nowhere", "thresholds.0.at", "noon", "watch", "spec.thresholds[0].at", ""),
+    Wrong(
+        "burn rates of nothing",
+        "watch",
+        DAY | {"burnRates": {}},
+        DAY | {"burnRates": {"objective": 0.99}},
+        "spec.watch.burnRates.objective",
+        "equired",
+    ),
+    Wrong("a threshold nowhere", "thresholds.0.at", "noon", "gates", "spec.thresholds[0].at", ""),
     Wrong("a budget of nothing", "errorBudget", {"objective": 0.9}, BUDGET, "spec.errorBudget.metric", "equired"),
     Wrong(
         "a budget in percent", "errorBudget", BUDGET | {"objective": 99.9}, BUDGET, "spec.errorBudget.objective", "less"

@@ -22,9 +22,13 @@ class FakeDoor:
         self.before_patch: Callable[[dict[str, Any]], None] = lambda _: None
         self.on_look: Callable[[dict[str, Any]], None] = lambda _: None
         self.patches = 0
+        self.tried: dict[str, Any] = {}
+        """The command of the last patch, kept or not."""
         self.user_name = "mira@example.com"
         self.groups: tuple[str, ...] = ()
         self.signed: list[Mapping[str, object]] = []
+        self.refusing: list[CliError] = []
+        """What the next signatures are refused with."""
 
     def release(self, name: str) -> Mapping[str, object] | None:
         if self.body is None or self.body["metadata"]["name"] != name:
@@ -53,6 +57,8 @@ class FakeDoor:
         return self.signed
 
     def create_approval(self, body: Mapping[str, object]) -> Mapping[str, object]:
+        if self.refusing:
+            raise self.refusing.pop()
         meta = {"name": f"a{len(self.signed)}", "creationTimestamp": "2026-11-21T14:03:50Z"}
         stored = {**copy.deepcopy(dict(body)), "metadata": {**body["metadata"], **meta}}  # type: ignore[dict-item]
         self.signed.append(stored)
@@ -61,6 +67,7 @@ class FakeDoor:
     def patch_release(self, name: str, operations: Sequence[Any], *, dry_run: bool = False) -> bool:
         assert self.body is not None
         self.patches += 1
+        self.tried = json.loads(operations[-1]["value"])
         self.before_patch(self.body)
         changed = copy.deepcopy(self.body)
         for operation in operations:

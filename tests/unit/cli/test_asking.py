@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
+from typer.testing import CliRunner
 
 from sparkrelease.api.command import Command, Verb, format_command
 from sparkrelease.api.objects import read_release
 from sparkrelease.cli import ask
+from sparkrelease.cli.app import app
 from sparkrelease.cli.ask import Asker, pending_command, rollback_refusal
 from sparkrelease.cli.exits import CliError, ExitCode
 from unit.cli.doors import FakeDoor
@@ -216,6 +218,22 @@ def test_a_dry_run_tells_the_route_and_the_weights_and_writes_nothing() -> None:
     assert door.patches == 1
     for told in ("25 % → 0 %", "75 % → 100 %", "HTTPRoute/trading-api, rule main", "nothing was changed"):
         assert told in screen.text
+
+
+def test_a_dry_run_has_the_whole_command_checked() -> None:
+    door = FakeDoor(body())
+    asker(door).rollback_plan("just asking", stage="half", restore_point="pg-2026-11-21")
+    told = {"reason": "just asking", "stage": "half", "restorePoint": "pg-2026-11-21"}
+    assert {name: door.tried[name] for name in told} == told
+
+
+def test_the_program_sends_stage_and_restore_point_with_a_dry_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    door = FakeDoor(body())
+    monkeypatch.setattr("sparkrelease.cli.app._connect", lambda *_: door)
+    words = ["rollback", "trading-api", "--reason", "why", "--stage", "half", "--restore-point", "pg-1", "--dry-run"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert (door.tried["stage"], door.tried["restorePoint"]) == ("half", "pg-1")
 
 
 @pytest.mark.parametrize(

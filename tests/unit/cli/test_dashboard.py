@@ -12,15 +12,25 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from sparkrelease.cli import app
 from sparkrelease.cli.dashboard.feed import Feed
+from sparkrelease.cli.dashboard.run import run_dashboard
 from sparkrelease.cli.dashboard.server import DashboardServer
 from sparkrelease.cli.exits import CliError, ExitCode
-from unit.cli.browser import browsing, found
+from testbed.browser import Browser, browser, find_browser
 from unit.cli.doors import FakeDoor
 from unit.cli.samples import NOW, body
 
 XSS = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
-needs_browser = pytest.mark.skipif(found() is None, reason="no Chromium here: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Browser]:
+    program = find_browser()
+    if program is None:
+        pytest.skip("no Chromium or Chrome on PATH: `apt-get install chromium` brings one")
+    with browser(program) as page:
+        yield page
 
 
 def feed_of(release: dict[str, Any], looks: int = 24) -> Feed:
@@ -135,6 +145,20 @@ def test_what_was_seen_last_stays_when_the_cluster_goes_away() -> None:
     assert feed.latest["at"] == "2026-11-21T14:03:50.000Z", "it says how old it is"
 
 
+@pytest.mark.parametrize("port", ["65536", "-1", "http", "80.5"])
+def test_a_port_that_is_none_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        app.app(["dashboard", "--port", port, "--kubeconfig", "none"])
+    assert left.value.code == ExitCode.USAGE
+    assert "--port" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_said_in_a_sentence(server: DashboardServer) -> None:
+    with pytest.raises(CliError, match=rf"port {server.server_port} cannot be used: Address already in use") as left:
+        run_dashboard(FakeDoor(body()), port=server.server_port, every=5, everywhere=False)
+    assert left.value.code is ExitCode.USAGE
+
+
 def hostile() -> dict[str, Any]:
     """A release whose every free text wants to be a script."""
     made = body()
@@ -148,31 +172,29 @@ def hostile() -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@needs_browser
 @pytest.mark.parametrize("width", [360, 1440])
 @pytest.mark.parametrize("dark", [False, True])
-async def test_it_fits_and_says_nothing_bad_in_a_browser(width: int, dark: bool) -> None:
+def test_it_fits_and_says_nothing_bad_in_a_browser(window: Browser, width: int, dark: bool) -> None:
     for running in serving(feed_of(body())):
-        async with browsing() as page:
-            await page.show(running.url, width=width, dark=dark)
-            await page.until("document.querySelectorAll('article li').length === 5")
-            assert await page.ask("document.documentElement.scrollWidth") <= width
-            assert await page.ask("document.querySelectorAll('.chart polyline').length") >= 4
-            assert await page.ask("document.querySelector('.word').textContent") == "✖ breached"
-            back = await page.ask("getComputedStyle(document.body).backgroundColor")
-            assert (back == "rgb(15, 19, 24)") is dark
-            assert page.said == [], "no error, and nothing the policy had to stop"
+        window.said.clear()
+        window.open(running.url, width=width, dark=dark)
+        window.until("document.querySelectorAll('article li').length === 5")
+        assert window.run("document.documentElement.scrollWidth") <= width
+        assert window.run("document.querySelectorAll('.chart polyline').length") >= 4
+        assert window.run("document.querySelector('.word').textContent") == "✖ breached"
+        back = window.run("getComputedStyle(document.body).backgroundColor")
+        assert (back == "rgb(15, 19, 24)") is dark
+        assert window.said == [], "no error, and nothing the policy had to stop"
 
 
 @pytest.mark.slow
-@needs_browser
-async def test_a_script_in_a_release_is_shown_and_not_run() -> None:
+def test_a_script_in_a_release_is_shown_and_not_run(window: Browser) -> None:
     for running in serving(feed_of(hostile(), looks=1)):
-        async with browsing() as page:
-            await page.show(running.url, width=360)
-            await page.until("document.querySelectorAll('article li').length === 5")
-            assert await page.ask("document.title") == "SparkRelease"
-            assert await page.ask("document.querySelectorAll('img, article script').length") == 0
-            assert XSS in await page.ask("document.querySelector('article').textContent")
-            assert await page.ask("document.documentElement.scrollWidth") <= 360
-            assert page.said == []
+        window.said.clear()
+        window.open(running.url, width=360)
+        window.until("document.querySelectorAll('article li').length === 5")
+        assert window.run("document.title") == "SparkRelease"
+        assert window.run("document.querySelectorAll('img, article script').length") == 0
+        assert XSS in window.run("document.querySelector('article').textContent")
+        assert window.run("document.documentElement.scrollWidth") <= 360
+        assert (window.said, window.dialogs) == ([], 0)

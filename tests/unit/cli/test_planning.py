@@ -58,11 +58,12 @@ def test_without_a_server_the_queries_are_printed_and_nobody_is_asked(tmp_path: 
     done = run(tmp_path)
     assert done.exit_code == 0, done.output
     for words in (
-        "6 queries of server default",
+        "7 queries of server default",
         "reading burst",
         "every 7s500ms",
         "gate errors",
-        "at the end of a stage",
+        "at the end of a stage of 10m",
+        "at the end of a stage of 30m",
     ):
         assert words in done.output
     assert done.output.count('http_requests_total{code=~"5..",namespace="shop",service=~"shop-canary|shop-stable"}') > 3
@@ -85,7 +86,7 @@ def test_one_blank_line_stands_between_the_table_and_the_queries(tmp_path: Path,
         lines = run(tmp_path, *args).output.splitlines()
         blanks = [number for number, line in enumerate(lines) if not line]
         assert blanks and all(lines[number - 1] and lines[number + 1] for number in blanks), args
-        assert blanks[0] == 2 + 6, "behind the title, the heads, and a row a query"
+        assert blanks[0] == 2 + 7, "behind the title, the heads, and a row a query"
 
 
 def test_what_each_query_answers_now_is_shown_for_both_roles(tmp_path: Path, server: MisbehavingServer) -> None:
@@ -107,6 +108,24 @@ def test_every_query_sent_is_one_that_is_printed(tmp_path: Path, server: Misbeha
     assert (window["metric"], window["rules"], window["everySeconds"]) == ("http", ["http"], 15.0)
     reading = next(one for one in printed if one["purpose"] == "reading")
     assert (reading["stable"]["bad"], reading["canary"]["bad"]) == (2.0, 30.0)
+
+
+def test_the_gate_of_each_length_of_a_stage_is_planned_with_what_it_answers(
+    tmp_path: Path, server: MisbehavingServer
+) -> None:
+    """A stage's length is the window of its gate: another length is another query."""
+    lengths = {"one": "90s", "five": "10m", "half": "10m", "full": "90s"}
+    stages = [{"name": name, "weight": 10 * at, "duration": lengths[name]} for at, name in enumerate(lengths, start=1)]
+    metrics = [*manifest()["spec"]["metrics"], {"name": "lag", "value": "max by ($by) (lag_seconds{$sel})"}]
+    limits = [*manifest()["spec"]["thresholds"], {"name": "lag", "metric": "lag", "maxVsBaseline": 2}]
+    done = run(tmp_path, "--prometheus", server.url, "-o", "json", stages=stages, metrics=metrics, thresholds=limits)
+    gates = [one for one in json.loads(done.output)["queries"] if one["purpose"] == "gate"]
+    told = {(one["metric"], one["stageSeconds"]): one for one in gates}
+    assert len(told) == len(gates)
+    assert set(told) == {("http", 90.0), ("http", 600.0), ("lag", 90.0), ("lag", 600.0)}
+    for (metric, length), one in told.items():
+        assert (f" offset {length:g}s " if metric == "http" else f")[{length:g}s:") in one["promql"]
+        assert one["canary"] is not None
 
 
 def test_other_windows_the_past_and_histories_are_planned_with_their_pauses(tmp_path: Path) -> None:
@@ -147,7 +166,7 @@ def test_a_server_that_is_away_ends_with_5(tmp_path: Path) -> None:
         port = free.getsockname()[1]
     done = run(tmp_path, "--prometheus", f"http://127.0.0.1:{port}")
     assert (done.exit_code, done.output.count("refuses connections")) == (ExitCode.UNREACHABLE, 1)
-    assert "STABLE" not in done.output and "6 queries" in done.output, "what would be asked is told all the same"
+    assert "STABLE" not in done.output and "7 queries" in done.output, "what would be asked is told all the same"
 
 
 def test_a_release_needs_a_name_or_a_file() -> None:

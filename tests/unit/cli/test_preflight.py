@@ -65,7 +65,8 @@ def test_without_a_cluster_and_a_server_everything_is_skipped_with_its_reason(tm
         "--prometheus URL",
         "answers inside the cluster",
         "a Job would be created",
-        "7 skip",
+        "- skip  alerts",
+        "8 skip",
     ):
         assert words in output
 
@@ -77,6 +78,41 @@ def test_a_query_that_is_not_as_expected_fails_with_1_and_an_optional_one_only_w
         assert (code, "✖ fail  query" in output) == (1, True), output
         _, output = run(tmp_path, "--prometheus", server.url, items=[item | {"optional": True}])
         assert "! warn  query" in output
+
+
+RULES = {"groups": [{"rules": [{"name": "Burn1h", "health": "ok"}]}]}
+LOADED = json.dumps({"status": "success", "data": RULES}).encode()
+SILENCE = {"id": "s1", "status": {"state": "active"}, "comment": "deploy"}
+SILENCED = json.dumps([SILENCE | {"matchers": [{"name": "alertname", "value": "Burn1h"}]}]).encode()
+NO_ITEM: list[dict[str, object]] = []
+
+
+def configured(tmp_path: Path, loaded: str, **server: object) -> tuple[int, str]:
+    """What preflight says by a configuration whose server asks for alerts."""
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump({"servers": {"default": {"url": loaded, **server}}}))
+    return run(tmp_path, "--config", str(file), items=NO_ITEM)
+
+
+def test_alerts_the_administrator_asks_for_are_looked_for_as_the_operator_does(tmp_path: Path) -> None:
+    with MisbehavingServer(LOADED).serving() as loaded, MisbehavingServer(b"[]").serving() as quiet:
+        _, fine = configured(tmp_path, loaded.url, alerts=["Burn1h"], alertmanager=quiet.url)
+        assert "✔ pass  alerts" in fine and "loaded and not silenced: Burn1h" in fine, fine
+        code, missing = configured(tmp_path, loaded.url, alerts=["Burn1h", "Burn6h"], alertmanager=quiet.url)
+        assert (code, "✖ fail  alerts/Burn6h" in missing) == (1, True), missing
+    with MisbehavingServer(LOADED).serving() as loaded, MisbehavingServer(SILENCED).serving() as silencing:
+        code, silenced = configured(tmp_path, loaded.url, alerts=["Burn1h"], alertmanager=silencing.url)
+        assert (code, "silence s1 holds it back: deploy" in silenced) == (1, True), silenced
+
+
+def test_alerts_nobody_declared_are_said_not_to_have_been_looked_for(tmp_path: Path) -> None:
+    with MisbehavingServer(LOADED).serving() as loaded:
+        _, untold = configured(tmp_path, loaded.url)
+        assert "! warn  alerts" in untold and "nobody looked for one" in untold, untold
+        _, unheard = configured(tmp_path, loaded.url, alerts=["Burn1h"])
+        assert "! warn  alerts" in unheard and "nobody looked for silences" in unheard, unheard
+        _, none = configured(tmp_path, loaded.url, alerts=[])
+        assert "✔ pass  alerts" in none and "none is asked for" in none, none
 
 
 def test_programs_get_the_same(tmp_path: Path) -> None:
@@ -100,10 +136,47 @@ def test_a_policy_of_another_file_is_merged_in(tmp_path: Path) -> None:
 
 def test_with_a_cluster_files_are_read_and_services_looked_for(tmp_path: Path) -> None:
     target = read_manifest([written(tmp_path, ITEMS)], []).placed("shop")
-    here = From(cast("Cluster", Door()), OperatorConfig(), ask=False, hosts_known=False)
+    here = From(cast("Cluster", Door()), OperatorConfig(), ask=False, configured=False)
     lines = {line.name: line.result for line in try_preflight(target, here)}
     assert lines["file"] is Result.PASS
     assert (lines["service shop-stable"], lines["service shop-canary"]) == (Result.PASS, Result.FAIL)
+
+
+class Pods(Door):
+    """A cluster whose stable Service has two pods, of which only one is a target of the metrics server."""
+
+    def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Reply:
+        if path.endswith("/endpointslices"):
+            label = str((query or {})["labelSelector"])
+            targets = [{"addresses": [name], "targetRef": {"kind": "Pod", "name": name, "uid": name}} for name in "ab"]
+            labels = {"kubernetes.io/service-name": "shop-stable"}
+            slices = [{"metadata": {"name": "s", "namespace": "shop", "labels": labels}, "endpoints": targets}]
+            return Reply(200, {"items": slices if label.endswith("shop-stable") else []})
+        return Door.get(self, path, query)
+
+
+def test_every_pod_must_be_a_target_as_the_operator_wants_it(tmp_path: Path) -> None:
+    target = read_manifest([written(tmp_path, NO_ITEM)], []).placed("shop")
+    up = {"__name__": "up", "namespace": "shop", "service": "shop-stable", "pod": "a"}
+    with MisbehavingServer(vector((up, "1"))).serving() as server:
+        config = OperatorConfig.model_validate({"servers": {"default": {"url": server.url}}})
+        here = From(cast("Cluster", Pods()), config, ask=True, configured=True)
+        told = [line for line in try_preflight(target, here) if line.name == "targets/shop-stable"]
+        assert [(line.result, "b" in line.message) for line in told] == [(Result.FAIL, True)]
+        away = From("no cluster", config, ask=True, configured=True)
+        (line,) = [line for line in try_preflight(target, away) if line.name.startswith("targets")]
+        assert (line.result, "needs the cluster" in line.message) == (Result.SKIP, True)
+
+
+def test_a_baseline_that_a_rule_compares_with_must_be_there(tmp_path: Path) -> None:
+    limit = {"name": "errors", "metric": "http", "maxVsBaseline": 1.1}
+    file = tmp_path / "release.yaml"
+    file.write_text(yaml.safe_dump(manifest(preflight=[], thresholds=[limit])))
+    with MisbehavingServer(vector()).serving() as server:
+        config = OperatorConfig.model_validate({"servers": {"default": {"url": server.url}}})
+        here = From("no cluster", config, ask=True, configured=True)
+        lines = try_preflight(read_manifest([file], []).placed("shop"), here)
+    assert [line.result for line in lines if line.name == "baselines/http"] == [Result.FAIL]
 
 
 class Workloads:
@@ -140,7 +213,7 @@ def test_a_workload_is_tried_before_there_is_a_release(
 ) -> None:
     file = tmp_path / "release.yaml"
     file.write_text(yaml.safe_dump(manifest(preflight=[], workload={"deployment": deployment})))
-    here = From(cast("Cluster", Workloads(strategy, scaled)), OperatorConfig(), ask=False, hosts_known=False)
+    here = From(cast("Cluster", Workloads(strategy, scaled)), OperatorConfig(), ask=False, configured=False)
     lines = [line for line in try_preflight(read_manifest([file], []).placed("shop"), here) if line.name == "workload"]
     assert lines[-1].result is result
     assert words in lines[-1].message
@@ -174,7 +247,7 @@ def test_a_flag_is_looked_at_with_a_persons_own_rights(
     file = tmp_path / "release.yaml"
     file.write_text(yaml.safe_dump(body))
     target = read_manifest([file], []).placed("shop")
-    here = From(cast("Cluster", Flags()), OperatorConfig(), ask=False, hosts_known=False)
+    here = From(cast("Cluster", Flags()), OperatorConfig(), ask=False, configured=False)
     (line,) = [line for line in try_preflight(target, here) if line.name == "flag flags/FEATURE"]
     assert line.result is result
     assert says in line.message

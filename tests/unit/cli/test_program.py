@@ -114,8 +114,13 @@ def test_without_any_kubeconfig_the_error_says_what_is_missing(monkeypatch: pyte
 @pytest.mark.parametrize(
     ("content", "told"), [("nonsense", "config"), ("", "config"), ("apiVersion: v1\nkind: Config\n", "config")]
 )
-def test_a_kubeconfig_that_is_none_is_a_usage_error(tmp_path: Path, content: str, told: str) -> None:
+def test_a_kubeconfig_that_is_none_is_a_usage_error(
+    tmp_path: Path, content: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "config"
     file.write_text(content)
-    done = run("list", "--kubeconfig", str(file))
-    assert (done.returncode, "Traceback" in done.stderr, told in done.stderr) == (ExitCode.USAGE, False, True)
+    monkeypatch.setattr(sys, "argv", ["kubectl-sparkrelease", "list", "--kubeconfig", str(file)])
+    with pytest.raises(SystemExit) as left:
+        app.main()
+    said = capsys.readouterr().err
+    assert (left.value.code, "Traceback" in said, told in said) == (ExitCode.USAGE, False, True)

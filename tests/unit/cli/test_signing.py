@@ -8,6 +8,7 @@ import pytest
 
 from sparkrelease.api.approval import Decision, Override
 from sparkrelease.api.objects import ParsedApproval, read_approval
+from sparkrelease.cli import approve
 from sparkrelease.cli.approve import Signature, sign
 from sparkrelease.cli.exits import CliError, ExitCode
 from sparkrelease.cli.render.status import render_status
@@ -62,6 +63,30 @@ def test_a_go_names_release_run_and_signer_and_nothing_else() -> None:
     assert created["metadata"]["ownerReferences"][0]["uid"] == created["spec"]["release"]["uid"]
     assert "GO for trading/trading-api, run v1.4.0-6c1f0a: the go/no-go, signed by mira@example.com" in told
     assert "1 of 3 signed; missing decimals (1 more), budget (of finance)" in told
+
+
+BEHIND = CliError(
+    ExitCode.REFUSED, "ValidatingAdmissionPolicy 'sparkrelease-approval-run' denied request: spec.run must be v1"
+)
+
+
+def test_an_api_server_that_has_not_heard_of_the_run_yet_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(approve, "LOOK_EVERY", 0.001)
+    door = FakeDoor(release())
+    door.refusing = [BEHIND] * 3
+    created, _ = signed(door, GO)
+    assert (created["spec"]["run"], door.refusing) == ("v1.4.0-6c1f0a", [])
+
+
+def test_a_signature_for_an_old_run_is_refused_at_once_and_so_is_one_for_any_other_reason() -> None:
+    door = FakeDoor(release())
+    door.refusing = [BEHIND] * 2
+    old = Signature(Decision.GO, run="v1.3.0-000000")
+    assert refused(door, old).code is ExitCode.REFUSED
+    assert len(door.refusing) == 1
+    door.refusing = [CliError(ExitCode.REFUSED, "releaseapprovals is forbidden")] * 2
+    refused(door, GO)
+    assert len(door.refusing) == 1
 
 
 def test_of_one_s_groups_only_those_are_told_that_are_asked_for() -> None:

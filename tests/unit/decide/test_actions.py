@@ -10,6 +10,7 @@ from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Phase, Verdict
 from sparkrelease.api.triggers import ActiveWhen
+from sparkrelease.decide.actions import PAUSE
 from sparkrelease.decide.facts import Counts, Missing, Value
 from sparkrelease.decide.schedule import active
 from unit.decide.world import START, World, spec
@@ -178,10 +179,78 @@ def test_notify_tells_once_a_breach_and_the_release_goes_on() -> None:
     assert len(kinds(made, Reason.NOTIFIED)) == 1
     assert len([e for e in made.events if e.reason is Reason.NOTIFIED]) == 1
     lag(made, 1)
-    made.run_for(10)
+    made.run_for(PAUSE.total_seconds())
     lag(made, 31)
     made.run_for(10)
     assert len(kinds(made, Reason.NOTIFIED)) == 2
+
+
+def flap(made: World, seconds: float) -> None:
+    """The value is over its limit at every other look."""
+    for place in range(int(seconds / made.tick.total_seconds())):
+        lag(made, 31 if place % 2 else 1)
+        made.run_for(made.tick.total_seconds())
+
+
+LONG = [{"name": name, "weight": weight, "duration": "2h"} for name, weight in (("half", 50), ("full", 100))]
+
+
+def test_a_value_that_comes_and_goes_at_its_limit_is_told_once_a_pause() -> None:
+    made = world(trigger(action="notify"), stages=LONG)
+    made.reach(50)
+    flap(made, 150)
+    assert len(kinds(made, Reason.NOTIFIED)) == len([e for e in made.events if e.reason is Reason.NOTIFIED]) == 1
+    flap(made, 2 * PAUSE.total_seconds())
+    assert len(kinds(made, Reason.NOTIFIED)) == 3
+
+
+def test_a_breach_that_began_within_the_pause_and_lasts_is_told_when_the_pause_is_over() -> None:
+    made = world(trigger(action="notify"), stages=LONG)
+    made.reach(50)
+    flap(made, 20)
+    lag(made, 31)
+    made.run_for(60)
+    assert len(kinds(made, Reason.NOTIFIED)) == 1
+    made.run_for(PAUSE.total_seconds())
+    assert len(kinds(made, Reason.NOTIFIED)) == 2, "and no more, however long it lasts"
+
+
+def test_a_value_that_comes_and_goes_at_its_limit_steps_back_once_while_its_stage_lasts() -> None:
+    made = world(trigger(action="stepBack"))
+    made.reach(25)
+    flap(made, 40)
+    assert made.route.canary_weight == 1
+    assert len([e for e in made.events if e.reason is Reason.STEPPED_BACK]) == 1
+    assert made.status.phase is Phase.PROGRESSING
+    flap(made, 60)
+    assert made.route.canary_weight == 0, "after as long as the stage lasts it steps further back"
+
+
+def test_a_step_back_within_the_pause_holds_the_weight_it_went_to() -> None:
+    made = world(trigger(action="stepBack"))
+    made.reach(25)
+    flap(made, 10)
+    lag(made, 1)
+    made.run_for(10)
+    lag(made, 31)
+    made.run_for(10)
+    assert made.route.canary_weight == 1
+    assert made.reason(ConditionType.PROGRESSING) == "SteppedBack"
+
+
+def test_a_breach_at_a_weight_that_was_risen_to_since_steps_back_at_once() -> None:
+    stages = [
+        {"name": "one", "weight": 1, "duration": "1m"},
+        {"name": "half", "weight": 50, "duration": "2h"},
+        {"name": "full", "weight": 100, "duration": "2h"},
+    ]
+    made = world(trigger(action="stepBack"), stages=stages)
+    for _ in range(2):
+        made.reach(50)
+        lag(made, 31)
+        made.run_for(5)
+        assert made.route.canary_weight == 1
+        lag(made, 1)
 
 
 def test_notify_waits_for_its_time() -> None:

@@ -94,6 +94,17 @@ def test_a_gateway_that_never_answers_is_waited_for_ten_minutes_at_most() -> Non
     assert entry.data["verifiedAt"] is None
 
 
+def test_where_nobody_can_say_it_is_measured_as_soon_and_not_called_verified() -> None:
+    world = rolled_back()
+    before = world.status.rollback
+    assert before is not None
+    world.status = world.status.model_copy(update={"rollback": before.model_copy(update={"verified_at": None})})
+    world.route = replace(world.route, verification=Verification.UNSUPPORTED)
+    world.run_for(120)
+    (entry,) = measured(world)
+    assert entry.data["verifiedAt"] is None
+
+
 def test_a_route_that_is_gone_keeps_nobody_waiting() -> None:
     world = rolled_back()
     world.route = Route()

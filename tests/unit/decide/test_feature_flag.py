@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparkrelease.api.command import Verb
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.flags import LADDER, value_of, weight_of
 from sparkrelease.api.problem import Problem
@@ -20,6 +21,7 @@ from sparkrelease.decide.flagging import FlagSeen, Shown, flag_query, in_force
 from sparkrelease.decide.plan import Plan, ReleaseRoute
 from sparkrelease.decide.resolve import resolve
 from sparkrelease.decide.selectors import Selector
+from unit.decide.signatures import sign
 from unit.decide.world import FP1, FP2, FP3, START, World, spec
 
 FLAG = {"configMap": "shop-flags", "key": "FEATURE_ML_SCORING", "metric": "feature_flag_value"}
@@ -72,6 +74,53 @@ def test_a_feature_climbs_the_ladder_and_is_settled_where_it_serves_everybody() 
     assert (made.status, made.route, len(made.entries)) == before
 
 
+def just_settled(**changes: object) -> FlagWorld:
+    """A feature that serves everybody, and whose flag bears the marks of its run yet."""
+    made = world(**changes)
+    for _ in range(200):
+        made.now += made.tick
+        made.round()
+        if made.status.run is not None and made.status.run.end is Outcome.SETTLED:
+            assert made.route.mark is not None
+            return made
+    raise AssertionError(made.why())
+
+
+def test_a_feature_that_is_promoted_by_command_is_settled_once_every_pod_shows_it() -> None:
+    made = world()
+    made.reach(10)
+    made.run_for(5)
+    made.route = replace(made.route, verification=Verification.PENDING, reason=Reason.FLAG_PENDING)
+    made.say(Verb.PROMOTE, full=True)
+    made.run_for(120)
+    assert made.route.canary_weight == 100
+    assert made.status.run is not None and made.status.run.promoted_at is not None
+    assert made.status.run.end is None
+    assert made.condition(ConditionType.SETTLED) == "False"
+    made.route = replace(made.route, verification=Verification.VERIFIED)
+    made.run_for(10)
+    assert made.status.run.end is Outcome.SETTLED
+
+
+@pytest.mark.parametrize("policy", ["Restore", "Delete"])
+@pytest.mark.parametrize("at_rest", [False, True])
+def test_a_settled_feature_stays_on_when_its_release_is_deleted(policy: str, at_rest: bool) -> None:
+    made = just_settled(deletionPolicy=policy)
+    if at_rest:
+        made.run_for(60)
+    made.deleting = True
+    made.run_for(10)
+    assert (made.route.canary_weight, made.route.mark) == (100, None)
+    assert not made.finalizer
+
+
+def test_a_settled_feature_stays_on_when_its_release_resolves_to_nothing_any_more() -> None:
+    made = just_settled()
+    made.spec_problem = Problem(Reason.POLICY_NOT_FOUND, "no such policy")
+    made.run_for(10)
+    assert (made.route.canary_weight, made.route.mark) == (100, None)
+
+
 def test_a_bad_feature_goes_back_to_0_and_its_version_is_refused() -> None:
     made = world()
     made.reach(50)
@@ -84,6 +133,37 @@ def test_a_bad_feature_goes_back_to_0_and_its_version_is_refused() -> None:
     made.reading = Counts(0, 1000)
     made.run_for(600)
     assert made.route.canary_weight == 0
+
+
+def test_a_feature_that_takes_down_every_pod_is_turned_off_with_nobody_ready_to_take_its_users() -> None:
+    made = world()
+    made.reach(50)
+    made.stable = made.canary = replace(made.stable, ready=0, not_ready=2, fingerprints=frozenset())
+    made.run_for(10)
+    assert made.route.canary_weight == 0
+    assert made.status.phase is Phase.ROLLED_BACK
+
+
+def test_with_two_workloads_a_rollback_waits_for_the_first_pod_of_stable() -> None:
+    made = world()
+    made.one, made.stable = False, replace(made.stable, fingerprints=FP1)
+    made.reach(50)
+    made.reading = Counts(300, 1000)
+    made.stable = replace(made.stable, ready=0, not_ready=2, fingerprints=frozenset())
+    made.run_for(30)
+    assert (made.route.canary_weight, made.reason()) == (50, Reason.STABLE_UNAVAILABLE)
+    made.stable = replace(made.stable, ready=1, fingerprints=FP1)
+    made.run_for(5)
+    assert made.route.canary_weight == 0
+
+
+def test_a_feature_of_one_workload_begins_once_it_is_signed() -> None:
+    made = world(checklist=[{"name": "backups"}])
+    made.run_for(30)
+    assert made.status.phase is Phase.AWAITING_APPROVAL
+    sign(made, "jane", "backups")
+    made.run_for(15)
+    assert made.weights == [1]
 
 
 def test_two_workloads_that_are_the_same_are_nothing_to_release_with_a_flag_either() -> None:
@@ -144,6 +224,20 @@ def test_a_persons_edit_is_set_again_counted_and_in_the_end_a_rollback() -> None
         made.run_for(5)
     assert made.status.phase is Phase.ROLLED_BACK
     assert Reason.ROUTE_CONTESTED in {entry.kind for entry in made.entries}
+
+
+def test_a_value_that_is_no_share_holds_is_left_as_it_is_and_is_no_way_around_a_rollback() -> None:
+    made = world()
+    made.reach(10)
+    made.run_for(5)
+    writes = len(made.weights)
+    nonsense = Problem(Reason.ROUTE_INVALID, "the flag holds 'off', which is no share")
+    made.route = replace(made.route, canary_weight=None, problem=nonsense)
+    made.run_for(120)
+    assert (len(made.weights), made.reason()) == (writes, Reason.ROUTE_INVALID)
+    made.reading = Counts(300, 1000)
+    made.round()
+    assert made.weights[writes:] == [0]
 
 
 def test_a_gateway_does_not_contradict_a_flag() -> None:
@@ -253,6 +347,26 @@ def test_steps_of_the_way_back_are_rungs_too() -> None:
     found = resolve(flagged(settle={"steps": [25, 0]}), None)
     assert isinstance(found, Problem)
     assert "spec.settle.steps[0]: 25 is no rung" in found.message
+
+
+@pytest.mark.parametrize(("name", "key"), [("shop-flags", "OTHER"), ("other", FLAG["key"])])
+@pytest.mark.parametrize("own", [True, False])
+def test_a_mitigation_may_set_any_key_but_the_flag_itself(name: str, key: str, own: bool) -> None:
+    def triggers(config_map: str, changed: str) -> list[dict[str, object]]:
+        leg = {"metric": "http", "op": ">", "value": 0.05}
+        mitigation = {"configMap": config_map, "set": {changed: "0"}}
+        return [{"name": "burst", "all": [leg], "action": "mitigate", "mitigation": mitigation}]
+
+    def resolved(given_triggers: list[dict[str, object]]) -> object:
+        if own:
+            return resolve(flagged(triggers=given_triggers), None)
+        policy = ReleasePolicySpec.model_validate({"triggers": given_triggers})
+        return resolve(flagged(triggers=[], policyRef={"name": "p"}), policy)
+
+    assert not isinstance(resolved(triggers(name, key)), Problem)
+    found = resolved(triggers(FLAG["configMap"], FLAG["key"]))
+    assert isinstance(found, Problem)
+    assert f"spec.triggers[burst].mitigation.set.{FLAG['key']}: it is the flag" in found.message
 
 
 def test_every_weight_of_the_ladder_has_the_share_a_pod_shows() -> None:

@@ -71,6 +71,22 @@ def test_the_copy_is_not_written_while_something_holds_or_the_weight_is_not_veri
     assert world.steps[before:] == []
 
 
+def test_the_copy_is_not_written_while_nobody_can_say_how_the_promoted_version_does() -> None:
+    world = at_rest()
+    ship(world, "v2", "t2")
+    world.works = False
+    world.tick_by_tick(400)
+    world.works, seen = True, world.reading
+    before = len(world.steps)
+    world.blind()
+    world.tick_by_tick(60)
+    assert world.status.weight.verified
+    assert world.steps[before:] == []
+    world.reading = world.stable_reading = seen
+    world.tick_by_tick(20)
+    assert isinstance(world.steps[before], CopyTemplate)
+
+
 def copied() -> ManagedWorld:
     """Promoted, and the copy has the template, but not its pods yet."""
     world = at_rest()
@@ -94,6 +110,46 @@ def test_after_the_copy_is_written_a_breach_holds_because_no_weight_leads_back()
     world.say(Verb.ROLLBACK)
     world.run_for(5)
     assert world.status.command is not None and "refused" in world.status.command.result
+
+
+def test_a_settle_command_does_not_bring_traffic_to_a_stable_that_has_the_old_template_yet() -> None:
+    world = at_rest()
+    ship(world, "v2", "t2")
+    world.works = False
+    world.tick_by_tick(400)
+    assert world.status.run is not None and world.status.run.promoted_at is not None
+    world.say(Verb.SETTLE)
+    world.tick_by_tick(120)
+    assert world.route.canary_weight == 100
+    assert world.status.settled is None or world.status.settled.template == "t1"
+    world.works = True
+    world.tick_by_tick(120)
+    assert world.status.settled is not None and world.status.settled.template == "t2"
+    assert (world.route.canary_weight, world.workload.stable.template) == (0, "t2")
+
+
+def test_what_was_copied_is_not_forgotten_while_the_deployments_cannot_be_read() -> None:
+    world = copied()
+    world.round()
+    world.workload = replace(world.workload, problem=Problem(Reason.API_SERVER_UNREACHABLE, "no answer"))
+    world.reading = BAD
+    world.run_for(30)
+    assert world.route.canary_weight == 100
+    assert world.status.refused == ()
+    assert "another one" in world.why()
+
+
+def test_a_promotion_that_is_not_copied_yet_goes_back_also_while_the_deployments_cannot_be_read() -> None:
+    world = at_rest()
+    ship(world, "v2", "t2")
+    world.works = False
+    world.tick_by_tick(400)
+    assert world.status.run is not None and world.status.run.promoted_at is not None
+    world.workload = replace(world.workload, problem=Problem(Reason.API_SERVER_UNREACHABLE, "no answer"))
+    world.reading = BAD
+    world.run_for(10)
+    assert world.route.canary_weight == 0
+    assert world.status.history[0].outcome is Outcome.ROLLED_BACK
 
 
 def test_a_canary_without_pods_after_the_copy_is_written_leaves_traffic_to_stable() -> None:

@@ -9,7 +9,7 @@ import pytest
 from sparkrelease.api.command import Verb
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
-from sparkrelease.api.status import Outcome, Phase
+from sparkrelease.api.status import Outcome, Phase, RefusedVersion
 from sparkrelease.decide.facts import Counts, Problem, Verification
 from sparkrelease.decide.managed import findings_of
 from sparkrelease.decide.plan import CopyTemplate, ScaleDeployment, SelectPods
@@ -110,6 +110,53 @@ def test_a_refused_template_stays_refused_under_any_version() -> None:
     assert "pod template" in world.why()
 
 
+def test_each_refused_template_of_one_version_stays_refused() -> None:
+    world = rolled_back()
+    (first,) = world.status.refused
+    version = world.spec.version
+    world.push("t3", replicas=2)
+    world.reading = Counts(0, 1000)
+    world.run_for(120)
+    world.roll()
+    world.reach(1)
+    world.reading = Counts(500, 1000)
+    world.run_for(60)
+    assert {(r.version, r.template) for r in world.status.refused} == {(version, first.template), (version, "t3")}
+    world.reading = Counts(0, 1000)
+    world.push(first.template, replicas=2)
+    writes = len(world.weights)
+    world.tick_by_tick(300)
+    assert len(world.weights) == writes
+
+
+def test_what_was_refused_before_the_workload_was_managed_does_not_become_stable() -> None:
+    world = managed()
+    refused = RefusedVersion(version="v1", run="v1-abcdef", fingerprint="fp-t1", at=world.now)
+    world.status = world.status.model_copy(update={"refused": (refused,)})
+    world.tick_by_tick(60)
+    assert world.steps == []
+    assert world.reason() == Reason.VERSION_REFUSED
+    ship(world, "v0", "t0")
+    world.tick_by_tick(60)
+    assert [type(step) for step in world.steps] == [CopyTemplate]
+
+
+def test_a_candidate_that_stables_service_leads_to_is_not_scaled_down() -> None:
+    world = at_rest()
+    ship(world, "v2", "t2")
+    world.roll()
+    world.reach(1)
+    stable, canary = world.workload.services
+    world.workload = replace(world.workload, services=(replace(stable, fits=False, refused="helm"), canary))
+    world.reading = Counts(500, 1000)
+    world.run_for(60)
+    assert world.status.phase is Phase.ROLLED_BACK
+    assert not [step for step in world.steps if isinstance(step, ScaleDeployment) and step.replicas == 0]
+    world.workload = replace(world.workload, services=(stable, canary))
+    world.run_for(10)
+    assert isinstance(world.steps[-1], ScaleDeployment) and world.steps[-1].replicas == 0
+
+
 def test_a_retry_brings_the_pods_of_a_refused_template_back_and_parks_it_again_when_it_fails_again() -> None:
     world = rolled_back()
     world.say(Verb.RETRY)
@@ -160,6 +207,22 @@ def test_stable_is_pinned_at_the_size_it_had_when_the_run_began() -> None:
     assert world.steps[-1] == ScaleDeployment(COPY, "", 2)
     world.tick_by_tick(10)
     assert world.reason() != "StableCapacityLow"
+
+
+def test_a_stable_that_an_autoscaler_shrinks_holds_and_is_not_scaled() -> None:
+    world = at_rest()
+    seen = world.workload
+    world.workload = replace(seen, stable=replace(seen.stable, autoscaler="HorizontalPodAutoscaler shop"))
+    ship(world, "v2", "t2")
+    world.roll()
+    world.reach(1)
+    before = len(world.steps)
+    world.workload = replace(world.workload, stable=replace(world.workload.stable, replicas=1))
+    world.stable = replace(world.stable, ready=1)
+    world.run_for(60)
+    assert world.steps[before:] == []
+    assert world.route.canary_weight == 1
+    assert Reason.STABLE_CAPACITY_LOW in world.kinds()
 
 
 def test_a_scaled_down_candidate_that_somebody_wants_back_is_left_alone() -> None:

@@ -222,6 +222,37 @@ def test_a_trigger_can_step_back_to_a_named_stage_and_set_keys() -> None:
     assert made.settings["flags"]["FLOOR"] == "0.65"
 
 
+def test_a_trigger_that_notifies_can_set_keys_and_the_release_goes_on() -> None:
+    made = slow_at_a_quarter(action="notify")
+    assert made.settings["flags"] == {"FLOOR": "0.65", "POLL": "90", "OTHER": "x"}
+    assert [kind for kind in made.kinds() if kind in {Reason.NOTIFIED, Reason.MITIGATING}] == [
+        Reason.NOTIFIED,
+        Reason.MITIGATING,
+    ]
+    made.reach(100)
+    assert len(said(made, Reason.MITIGATING)) == len(said(made, Reason.NOTIFIED)) == 1, "once a breach"
+
+
+def test_a_dry_run_of_a_trigger_that_notifies_tells_what_it_would_set_once() -> None:
+    made = world(action="notify")
+    made.spec = made.spec.model_copy(update={"dry_run": True})
+    made.run_for(20)
+    lag(made, 31)
+    made.run_for(60)
+    assert made.settings["flags"]["FLOOR"] == "0.5"
+    assert len(said(made, Reason.MITIGATING)) == 1
+
+
+def test_a_step_back_waits_for_no_config_map_that_is_not_there() -> None:
+    made = world(action="stepBack", stage="one")
+    made.reach(100)
+    del made.settings["flags"]
+    lag(made, 31)
+    made.run_for(10)
+    assert made.route.canary_weight == 1
+    assert [e for e in made.events if e.reason is Reason.MITIGATION_FAILED]
+
+
 def test_a_step_back_to_the_stage_under_way_holds_there() -> None:
     made = world(action="stepBack", stage="quarter")
     made.reach(25)

@@ -28,8 +28,12 @@ def draft(reason: Reason, *, warning: bool = False, message: str = "said") -> Ev
     [
         (draft(Reason.RUN_STARTED), Topic.START),
         (draft(Reason.GATE_PASSED), Topic.GATE),
+        (draft(Reason.WATCH_STARTED), Topic.STAGE),
+        (draft(Reason.WATCH_CHECKED), Topic.GATE),
+        (draft(Reason.WATCH_CHECKED, warning=True), Topic.GATE),
         (draft(Reason.ROLLED_BACK, warning=True), Topic.ROLLBACK),
         (draft(Reason.NOTIFIED, warning=True), Topic.ALERT),
+        (draft(Reason.MITIGATING, warning=True), Topic.ALERT),
         (draft(Reason.NO_DATA, warning=True), Topic.WARNING),
         (draft(Reason.INTERNAL_ERROR, warning=True), Topic.WARNING),
         (draft(Reason.WEIGHT_VERIFIED), None),

@@ -26,6 +26,10 @@ from unit.api.wrong import ABSENT, GOOD, changed
 
 POLICY = {key: GOOD[key] for key in ("stages", "metrics", "thresholds", "triggers")}
 BARE = {key: GOOD[key] for key in ("version", "traffic")} | {"policyRef": {"name": "standard"}}
+MIRRORING = [
+    {"name": "shadow", "weight": 0, "mirror": 100, "duration": "5m"},
+    {"name": "full", "weight": 100, "duration": "5m"},
+]
 
 
 def resolved(body: dict[str, Any], policy: dict[str, Any] | None = None) -> ResolvedSpec:
@@ -154,6 +158,33 @@ def test_what_the_merged_spec_lacks_is_named_by_field(path: str, value: object, 
     assert found.reason is Reason.INVALID_SPEC
     assert says in found.message
     assert "policy standard" in found.message or "use" in found.message
+
+
+@pytest.mark.parametrize(
+    ("at", "policy", "own", "says"),
+    [
+        ("watch", {}, {}, "spec.thresholds[errors].at: watch, and there is none in the release or in policy standard"),
+        ("watch", {"watch": {"duration": "2h"}}, {}, None),
+        ("watch", {}, {"watch": {"duration": "2h"}}, None),
+        ("mirror", {}, {}, "spec.thresholds[errors].at: mirror, and no stage mirrors, so it is never judged"),
+        ("mirror", {}, {"stages": MIRRORING}, None),
+        ("mirror", {"stages": MIRRORING}, {}, None),
+        ("mirror", {"stages": MIRRORING}, {"stages": MIRRORING[1:]}, "spec.thresholds[errors].at: mirror"),
+        ("mirror", {}, {"thresholds": [{"name": "errors", "metric": "http", "max": 0.01}]}, None),
+        ("gates", {}, {}, None),
+    ],
+)
+def test_a_threshold_that_would_never_be_judged_is_named_with_the_remedy(
+    at: str, policy: dict[str, Any], own: dict[str, Any], says: str | None
+) -> None:
+    shared = changed("thresholds.0.at", at, POLICY) | policy
+    if says is None:
+        resolved(BARE | own, shared)
+        return
+    found = problem(BARE | own, shared)
+    assert found.reason is Reason.INVALID_SPEC
+    assert says in found.message
+    assert "remove at" in found.message
 
 
 def test_a_release_may_replace_the_metric_its_policy_judges() -> None:

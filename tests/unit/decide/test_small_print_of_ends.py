@@ -8,7 +8,7 @@ from sparkrelease.api.command import Verb
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Phase
-from sparkrelease.decide.facts import Counts, Finding, Problem, Route, RouteMark, Side, Verification
+from sparkrelease.decide.facts import Counts, Finding, Missing, Problem, Route, RouteMark, Side, Verification
 from sparkrelease.decide.plan import ReleaseRoute
 from unit.decide.world import FP1, FP2, FP3, World, promoted, settled, spec
 
@@ -46,6 +46,22 @@ def test_a_dry_run_needs_no_traffic_to_come_to_its_end() -> None:
     world = World(spec=spec(dryRun=True), reading=Counts(0, 0))
     world.run_for(600)
     assert world.status.history[0].reason == Reason.DRY_RUN
+
+
+def test_a_dry_run_comes_to_its_end_where_canary_has_no_series_for_want_of_requests() -> None:
+    world = World(spec=spec(dryRun=True), reading=Counts(0, 0), stable_reading=Counts(1, 1000))
+    world.over_stage = Missing(Reason.NO_SERIES, "no series of Service shop-canary")
+    world.run_for(600)
+    assert world.status.history[0].reason == Reason.DRY_RUN
+    assert world.weights == []
+
+
+def test_a_dry_run_waits_while_the_server_is_away() -> None:
+    world = World(spec=spec(dryRun=True))
+    world.run_for(10)
+    world.blind()
+    world.run_for(600)
+    assert world.status.history == ()
 
 
 def test_stable_that_runs_something_else_does_not_get_the_traffic_back() -> None:

@@ -53,7 +53,6 @@ HEALTHY: Mapping[str, Reading] = {
     "outbox-age": Value(0.5),
     "connections": Value(20),
     "pool": Value(0.5),
-    "pool-waiting": Value(0),
 }
 BEFORE = {"csp-share": 0.005, "key-life": 50.0, "http": 0.001, "latency": 0.0}
 """What stable was before the run."""
@@ -66,7 +65,6 @@ BOARD = {"lena": "devops-lead", "mira": "cto", "joão": "product-owner"}
 PAST = {
     Ask("requests", timedelta(minutes=5), timedelta(minutes=10)): "requests",
     Ask("connections", timedelta(minutes=1), timedelta(minutes=10)): "connections",
-    Ask("outbox-age", timedelta(minutes=1), timedelta(minutes=5)): "outbox-age",
 }
 
 
@@ -148,6 +146,7 @@ def test_two_of_three_signatures_are_not_enough() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # a quarter of a minute of computing, and the machine may be busy with other tests
 def test_a_healthy_release_takes_25_hours_and_a_half_and_is_quiet_on_all_of_the_way() -> None:
     world = signed()
     began = world.now
@@ -219,14 +218,9 @@ BREACHES = (
     Breach("api-p95", {"latency": latency(100, 949)}, {"latency": latency(951, 951)}, minutes(5)),
     Breach("http-5xx", {"http": Counts(31, 1000)}, {"http": Counts(30, 1000)}, minutes(5)),
     Breach("feed-staleness", {"feed-age": Value(121)}, {"feed-age": Value(120)}, minutes(3)),
-    Breach("csp-violations", {"csp-reports": Value(51)}, {"csp-reports": Value(50)}, minutes(2)),
+    Breach("csp-violations", {"csp-reports": Value(51)}, {"csp-reports": Value(50)}, minutes(0)),
     Breach("idempotency-conflicts", {"idempotency": Counts(51, 1000)}, {"idempotency": Counts(50, 1000)}, minutes(3)),
-    Breach(
-        "pool-saturation",
-        {"pool": Value(0.91), "pool-waiting": Value(1)},
-        {"pool": Value(0.9), "pool-waiting": Value(1)},
-        minutes(3),
-    ),
+    Breach("pool-saturation", {"pool": Value(0.91)}, {"pool": Value(0.9)}, minutes(3)),
     Breach(
         "correlated-degradation",
         {"risk-share": (Counts(21, 1000), Counts(10, 1000)), "http": Counts(11, 1000)},

@@ -9,9 +9,11 @@ import pytest
 
 from sparkrelease.api.command import Verb
 from sparkrelease.api.conditions import ConditionType
+from sparkrelease.api.notifications import Topic
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Phase
 from sparkrelease.decide.facts import Counts, Missing, Value
+from sparkrelease.decide.notices import topic_of
 from sparkrelease.decide.replay import replay
 from unit.decide.world import FP2, World, spec
 
@@ -148,6 +150,14 @@ def test_too_little_traffic_at_a_check_is_told_and_does_not_end_the_watch() -> N
     assert world.status.phase is Phase.WATCHING
     told = [e for e in world.events if e.reason is Reason.WATCH_CHECKED]
     assert "fewer than 300 requests" in told[0].message
+
+
+def test_whoever_is_told_of_gates_is_told_of_every_check_of_the_watch() -> None:
+    world = watched()
+    to_check(world, 3)
+    told = [event for event in world.events if topic_of(event) is Topic.GATE and event.reason is Reason.WATCH_CHECKED]
+    assert len(told) == 3
+    assert "check 3 of 5" in told[-1].message
 
 
 def test_a_threshold_of_the_gates_alone_is_no_criterion() -> None:

@@ -66,6 +66,20 @@ def spec(**changes: object) -> SparkReleaseSpec:
     return SparkReleaseSpec.model_validate(body | changes)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A spec, what it comes to under an empty policy, and the digest of that: a world asks for them in every round."""
+
+    spec: SparkReleaseSpec
+    resolved: ResolvedSpec | None
+    digest: str
+
+
+def wanted_by(spec: SparkReleaseSpec) -> Wanted:
+    found = resolve(spec, ReleasePolicySpec())
+    return Wanted(spec, None, "") if isinstance(found, Problem) else Wanted(spec, found, digest(found))
+
+
 @dataclass
 class World:
     """Everything outside `decide`, and what it did."""
@@ -121,15 +135,20 @@ class World:
     """Evidence of the present run, or the last one, as it would be stored."""
     events: list[EventDraft] = field(default_factory=list)
     last: Plan | None = None
+    kept: Wanted | None = None
 
     # ------------------------------------------------------------ one round, as the engine does it
 
+    @property
+    def wanted(self) -> Wanted:
+        if self.kept is None or self.kept.spec is not self.spec:
+            self.kept = wanted_by(self.spec)
+        return self.kept
+
     def resolved(self) -> ResolvedSpec | None:
-        found = resolve(self.spec, ReleasePolicySpec())
-        return None if isinstance(found, Problem) else found
+        return self.wanted.resolved
 
     def facts(self, **more: object) -> Facts:
-        resolved = self.resolved()
         metrics = {m.name: self._metric(m.name) for m in self.spec.metrics}
         return Facts(
             namespace="shop",
@@ -141,7 +160,7 @@ class World:
             deleting=self.deleting,
             has_finalizer=self.finalizer,
             spec_problem=self.spec_problem,
-            resolved_digest=digest(resolved) if resolved else "",
+            resolved_digest=self.wanted.digest,
             wanted_version=self.spec.version,
             paused_by_spec=self.spec.paused,
             command=self.command,
@@ -229,7 +248,8 @@ class World:
         self.events += plan.events
         if plan.finalizer is not None:
             self.finalizer = plan.finalizer
-        self.status = SparkReleaseStatus.model_validate_json(plan.status.model_dump_json(by_alias=True))
+        if plan.status != self.status:
+            self.status = SparkReleaseStatus.model_validate_json(plan.status.model_dump_json(by_alias=True))
         self._write(plan)
         if plan.change is not None and self.settings_work:
             there = self.settings[plan.change.config_map] | plan.change.values

@@ -103,3 +103,17 @@ def test_it_prints(window: Browser, pages: dict[str, Path], name: str) -> None:
     window.open(pages[name], width=1440)
     printed = window.printed()
     assert printed.startswith(b"%PDF") and 1 <= printed.count(b"/Type /Page\n") <= 5
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_limits_and_stages_are_drawn_so_that_they_are_seen(window: Browser, pages: dict[str, Path], dark: bool) -> None:
+    window.open(pages["bad"], width=1440, dark=dark)
+    look = "(what, part) => [...document.querySelectorAll(what)].map(one => getComputedStyle(one)[part])"
+    card = window.run("getComputedStyle(document.querySelector('figure')).backgroundColor")
+    for kind in ("threshold", "trigger"):
+        (stroke,) = window.run(f"({look})('.limit.{kind}', 'stroke')")
+        assert stroke not in ("none", card)
+    window.open(pages["good"], width=1440, dark=dark)
+    bands = window.run(f"({look})('.chart.small .band rect', 'fill')")
+    assert len(bands) >= 3 and len(set(bands)) == 2, "every other stage stands out"
+    assert bands[0] not in ("none", card)

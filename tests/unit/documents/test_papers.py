@@ -30,6 +30,14 @@ APPROVED = {
     "items": {
         "backups": {"title": "Backups restore", "required": 1, "groups": ["cto"], "by": ["mira@example.org"]},
         "on-call": {"title": "Somebody is awake", "required": 2, "groups": [], "by": ["mira@example.org"]},
+        "board": {
+            "title": "The board",
+            "required": 2,
+            "groups": ["cto", "product"],
+            "by": ["mira@example.org", "karl@example.org"],
+            "roles": {"cto": "mira@example.org"},
+            "missing": 1,
+        },
     },
     "approvals": [SIGNATURE, SIGNATURE],
     "baselines": {"http": {"query": "q", "overSeconds": 3600.0, "value": 0.002, "problem": None}},
@@ -70,6 +78,12 @@ def test_signatures_are_told_once_with_name_time_and_entry() -> None:
     assert NOT_PART not in text
     assert "backups: Backups restore (1 of 1: mira@example.org)" in text
     assert "missing  on-call: Somebody is awake (1 of 2: mira@example.org)" in text
+
+
+def test_who_stood_for_which_group_is_told_and_two_people_of_one_are_not_two() -> None:
+    text = files()["go_nogo_signed.txt"]
+    assert "missing  board: The board (1 of 2: mira@example.org, karl@example.org)\n" in text
+    assert "for cto: mira@example.org" in text
 
 
 def test_declared_checks_are_told_with_their_verdicts() -> None:

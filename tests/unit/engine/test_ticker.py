@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 
 import pytest
@@ -135,3 +136,15 @@ def test_a_metric_that_is_new_or_gone_or_cannot_be_read_any_more_is_all_the_unre
 def facts(canary: Reading) -> MetricFacts:
     at = datetime.fromisoformat("2026-11-21T12:00:00Z")
     return MetricFacts(query="q", at=at, window=timedelta(minutes=1), canary=canary, stable=Counts(0, 100))
+
+
+async def test_measuring_is_told_once_a_run_when_canary_gets_its_first_requests() -> None:
+    rig = Rig()
+    keys = [rig.release("a"), rig.release("b", stages=[LONG[0] | {"weight": 0, "mirror": 10}, LONG[1]])]
+    rig.cluster.fault = lambda call: "fail" if call.kind == "evidence" else None
+    await rig.start()
+    await rig.seconds(20)
+    assert rig.measuring.risen == []
+    rig.cluster.fault = lambda _: None
+    await rig.until(lambda: (run := rig.status(keys[0]).run) is not None and run.promoted_at is not None)
+    assert Counter(rig.measuring.risen) == Counter(keys), "a weight or a mirror, and not what follows"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,26 +19,39 @@ from trading.faults import Fault, Faults, read_faults
 from trading.flag import Flag
 from trading.instruments import Instruments
 from trading.pace import Pace, Share
+from trading.settings import Settings
 from trading.surroundings import Surroundings
 from trading.web import Feature, Site
 
-POLICY = Path(__file__).resolve().parents[3] / "manifests" / "policies" / "spark-standard.yaml"
-ITEMS = [PreflightItem.model_validate(item) for item in yaml.safe_load(POLICY.read_text())["spec"]["preflight"]]
+POLICIES = Path(__file__).resolve().parents[3] / "manifests" / "policies"
+
+
+def spec_of(policy: str) -> dict[str, Any]:
+    spec: dict[str, Any] = yaml.safe_load((POLICIES / f"{policy}.yaml").read_text())["spec"]
+    return spec
+
+
+ITEMS = [
+    PreflightItem.model_validate(item)
+    for policy in ("spark-standard", "spark-feature-flag")
+    for item in spec_of(policy)["preflight"]
+]
+ASKED = [item for item in ITEMS if item.http is not None]
 
 
 class Process:
     """One process of the application, without its web side."""
 
-    def __init__(self, *faults: Fault, pace: float = 60) -> None:
+    def __init__(self, *faults: Fault, pace: float = 60, settings: Settings | None = None) -> None:
         self.instruments = Instruments()
         self.faults = Faults(faults)
-        self.desk = Desk(self.instruments, self.faults, Pace(pace))
-        self.surroundings = Surroundings(self.instruments, self.faults, Pace(pace), self.desk)
+        self.desk = Desk(self.instruments, self.faults, Pace(pace), settings)
+        self.surroundings = Surroundings(self.instruments, self.faults, Pace(pace), self.desk, settings)
 
     async def orders(self, count: int) -> list[int]:
         return [await self.desk.order() for _ in range(count)]
 
-    def value(self, name: str, **labels: str) -> float:
+    def value(self, name: str, /, **labels: str) -> float:
         registry: CollectorRegistry = self.instruments.registry
         found = registry.get_sample_value(name, labels)
         assert found is not None, name
@@ -104,7 +118,6 @@ async def test_a_stuck_outbox_ages_and_a_healed_one_is_empty() -> None:
         (Fault.CSP_VIOLATIONS, "csp_violation_reports_total", 200),
         (Fault.CONNECTION_LEAK, "db_pool_connections_in_use", 6),
         (Fault.STREAM_DROPS, "ws_disconnects_total", 12 * 20),
-        (Fault.POOL_EXHAUSTED, "pgbouncer_pools_client_waiting_connections", 1),
     ],
 )
 def test_what_goes_on_without_requests_happens_at_the_pace(fault: Fault, series: str, least: float) -> None:
@@ -124,15 +137,99 @@ def test_a_feed_that_stalls_keeps_its_last_time() -> None:
     assert process.value("ws_last_message_timestamp_seconds") > at
 
 
-@pytest.mark.parametrize("item", [item for item in ITEMS if item.http is not None], ids=lambda item: item.name)
-async def test_a_healthy_process_passes_every_check_that_asks_it(item: PreflightItem) -> None:
-    site = Site("v1", "pod", Faults(), Pace(60))
+def test_an_exhausted_pool_has_all_of_its_connections_at_work() -> None:
+    process = Process(Fault.POOL_EXHAUSTED)
+    process.surroundings.step(0.1)
+    size = process.value("pgbouncer_databases_pool_size", name="trading")
+    assert process.value("pgbouncer_pools_server_active_connections", database="trading") == size
+    process.faults.set([])
+    process.surroundings.step(0.1)
+    assert process.value("pgbouncer_pools_server_active_connections", database="trading") == 0
+
+
+async def asked(item: PreflightItem, *faults: Fault) -> Verdict:
+    """What a check says of a process."""
+    site = Site("v1", "pod", Faults(faults), Pace(60))
     async with TestClient(TestServer(site.application())) as client:
         url = (item.http or "").removeprefix("http://$canary")
         answer = await client.get(url)
         headers = tuple(answer.headers.items())
-        seen = judge(item, HttpAnswer(url, answer.status, headers, await answer.read(), 0.1))
-    assert seen.verdict is Verdict.PASS, seen
+        return judge(item, HttpAnswer(url, answer.status, headers, await answer.read(), 0.1)).verdict
+
+
+@pytest.mark.parametrize("item", ASKED, ids=lambda item: item.name)
+async def test_a_healthy_process_passes_every_check_that_asks_it(item: PreflightItem) -> None:
+    assert await asked(item) is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("fault", "failing"),
+    [
+        (Fault.SERVER_ERRORS, {"api-health", "build", "ml-score", "public-endpoints"}),
+        (Fault.VERY_SLOW_ANSWERS, {"public-endpoints"}),
+        (Fault.STREAM_SILENT, {"executor"}),
+    ],
+)
+async def test_what_is_wrong_with_a_process_fails_the_checks_that_are_about_it(fault: Fault, failing: set[str]) -> None:
+    assert {item.name for item in ASKED if await asked(item, fault) is Verdict.FAIL} == failing
+
+
+def settings(folder: Path, trigger: str) -> Settings:
+    """A ConfigMap as a rule of the triage leaves it."""
+    (rule,) = [one for one in spec_of("spark-feature-flag")["triggers"] if one["name"] == trigger]
+    for key, value in rule["mitigation"]["set"].items():
+        (folder / key).write_text(value)
+    return Settings(folder)
+
+
+def test_settings_that_nobody_made_or_that_cannot_be_read_are_the_usual_ones(tmp_path: Path) -> None:
+    (tmp_path / "POLL_SECONDS").write_text("often")
+    for read in (Settings(), Settings(tmp_path / "none"), Settings(tmp_path)):
+        assert (read.confidence_floor, read.poll_seconds) == (0, 30)
+        assert (read.equal_weights, read.probes_executor) == (False, False)
+
+
+async def test_the_counter_move_of_a_slow_feature_makes_it_fast_and_gives_fewer_scores(tmp_path: Path) -> None:
+    slow = Process(Fault.VERY_SLOW_ANSWERS, settings=settings(tmp_path, "slow"))
+    await slow.orders(20)
+    scores = sum(slow.value("ml_score_total", bucket=bucket) for bucket in ("low", "middle", "high"))
+    assert scores == 15, "a quarter of them has less confidence than 0.65"
+
+
+async def test_how_sure_the_model_is_of_scores_it_withholds_is_told_too(tmp_path: Path) -> None:
+    (tmp_path / "CONFIDENCE_FLOOR").write_text("0.5")
+    unsure = Process(Fault.UNSURE_MODEL, settings=Settings(tmp_path))
+    await unsure.orders(20)
+    assert sum(unsure.value("ml_score_total", bucket=bucket) for bucket in ("low", "middle", "high")) == 0
+    assert unsure.value("ml_confidence_bucket", le="0.45") == 20
+
+
+async def test_the_counter_move_of_an_unsure_feature_makes_it_sure(tmp_path: Path) -> None:
+    unsure, moved = Process(Fault.UNSURE_MODEL), Process(Fault.UNSURE_MODEL, settings=settings(tmp_path, "unsure"))
+    for process in (unsure, moved):
+        await process.orders(20)
+    assert unsure.value("ml_confidence_bucket", le="0.45") == 20
+    assert moved.value("ml_confidence_bucket", le="0.45") == 0
+
+
+def test_the_counter_move_of_a_stale_stream_asks_the_executor_at_once_and_at_every_poll(tmp_path: Path) -> None:
+    process = Process(Fault.STREAM_SILENT, pace=30, settings=settings(tmp_path, "stale"))
+    for seconds, times in ((0.1, 1), (0.8, 1), (0.2, 2), (1.0, 3)):
+        process.surroundings.step(seconds)
+        assert process.value("executor_probes_total", answer="silent") == times
+    process.faults.set([])
+    process.surroundings.step(1.0)
+    assert process.value("executor_probes_total", answer="ok") == 1
+    (tmp_path / "PROBE_EXECUTOR").unlink()
+    process.surroundings.step(100.0)
+    assert process.value("executor_probes_total", answer="ok") == 1
+
+
+async def test_every_answer_says_of_which_build_it_is() -> None:
+    site = Site("v1", "pod", Faults(), Pace(60), build="3f2c1a9")
+    async with TestClient(TestServer(site.application())) as client:
+        for path in ("/", "/health"):
+            assert (await client.get(path)).headers["X-Build-SHA"] == "3f2c1a9"
 
 
 async def test_a_browser_s_report_is_counted_and_a_look_at_its_endpoint_is_none() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,15 @@ ROLES = {"Role", "ClusterRole"}
 Manifest = dict[str, Any]
 
 
+@cache
+def every_manifest() -> tuple[Manifest, ...]:
+    paths = sorted(MANIFESTS.rglob("*.yaml"))
+    return tuple(body for path in paths for body in yaml.safe_load_all(path.read_text()))
+
+
 def manifests(*kinds: str) -> Iterator[Manifest]:
-    for path in sorted(MANIFESTS.rglob("*.yaml")):
-        for body in yaml.safe_load_all(path.read_text()):
-            if body["kind"] in kinds or not kinds:
-                yield body
+    """Those of these kinds, or all; nobody may change them."""
+    return (body for body in every_manifest() if body["kind"] in kinds or not kinds)
 
 
 def deployment() -> Manifest:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+
+import pytest
 
 from fakes.metric_source import LAG, RATIO, T0, UNREACHABLE, FakeSource, after, config, healthy, key, rows, spec
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.spec import ReleasePolicySpec, SparkReleaseSpec
+from sparkrelease.api.status import Verdict
 from sparkrelease.decide.facts import Buckets, Counts, MetricFacts, Missing, Value
 from sparkrelease.decide.resolve import ResolvedSpec, resolve
 from sparkrelease.decide.series import Answer
+from sparkrelease.decide.thresholds import judge_threshold
 from sparkrelease.engine.measure import Measurements
 from sparkrelease.engine.metrics import OperatorMetrics
 from sparkrelease.ports.cluster import ObjectKey
@@ -49,7 +54,11 @@ async def test_what_a_shadow_alone_is_judged_by_is_read_at_every_tick_and_what_t
     asked = measuring(FakeSource())
     at = {"errors": "gates", "p95": "watch", "lag": "mirror"}
     thresholds = [one.model_dump(by_alias=True, exclude_none=True) | {"at": at[one.name]} for one in spec().thresholds]
-    asked.follow(key(), spec(thresholds=thresholds, triggers=[]))
+    half = {"name": "half", "weight": 50, "duration": "5m"}
+    stages = [{"name": "shadow", "weight": 0, "mirror": 50, "duration": "5m"}, half]
+    asked.follow(
+        key(), spec(stages=stages, thresholds=thresholds, triggers=[], watch={"duration": "1h", "every": "5m"})
+    )
     await asked.tick(T0)
     assert set(asked.readings(key())) == {"http", "lag"}
 
@@ -120,6 +129,45 @@ async def test_of_every_server_something_is_asked_at_every_tick_and_all_once_it_
     assert UNREACHABLE in [fact.canary for fact in asked.readings(key()).values()]
     await asked.tick(after(2))
     assert {fact.canary for fact in asked.readings(key()).values()} == {UNREACHABLE}
+
+
+def unheard_until(seconds: float) -> FakeSource:
+    """A server that knows nothing of canary's lag before that second."""
+
+    def reply(_: str, promql: str, at: datetime) -> Answer:
+        known = healthy(promql, at)
+        silent = at < after(seconds) and "lag_seconds" in promql
+        return Answer([row for row in known.rows if not (silent and row.labels["service"] == "shop-canary")])
+
+    return FakeSource(reply)
+
+
+async def test_a_canary_that_has_just_got_its_first_requests_is_looked_for_until_it_is_seen() -> None:
+    """An answer of before its first scrape says that it has no series: the stage's clock would stand for long."""
+    source = unheard_until(7)
+    asked = measuring(source, servers=WITH_SHARE)
+    asked.follow(key(), spec())
+    await asked.tick(T0)
+    asked.rose(key(), after(0.5))
+    seen = []
+    for second in range(1, 30):
+        await asked.tick(after(second))
+        if canary(asked.readings(key()), "lag") == Value(5):
+            seen.append(second)
+    assert seen[0] == 7
+    lags = [at for _, promql, at in source.queries if "lag_s" in promql]
+    assert lags == [*map(after, range(8)), after(22)], "once it is seen, as seldom as its rules are patient"
+
+
+async def test_a_canary_that_stays_silent_is_looked_for_as_seldom_as_its_rules_are_patient_in_the_end() -> None:
+    source = unheard_until(math.inf)
+    asked = measuring(source, servers=WITH_SHARE)
+    asked.follow(key(), spec())
+    asked.rose(key(), T0)
+    for second in range(100):
+        await asked.tick(after(second))
+    late = [at for _, promql, at in source.queries if "lag_s" in promql and at > after(30)]
+    assert len(late) == 70 // 15
 
 
 async def test_what_nobody_follows_is_not_asked() -> None:
@@ -295,6 +343,56 @@ async def test_a_gate_is_judged_over_the_stage_and_nothing_before_it() -> None:
     assert one.at == after(1000)
     assert one.window == timedelta(seconds=900), "from second 99.85, that is from 100 on"
     assert facts["lag"].canary == Value(7), "the highest value of the stage"
+
+
+def stage_of(low: float, high: float) -> FakeSource:
+    """A server whose lag was between two values over any stage, and that answers the extremes it is asked for."""
+
+    def reply(_: str, promql: str, at: datetime) -> Answer:
+        parts = {part: value for part, value in {"low": low, "high": high}.items() if f'"{part}"' in promql}
+        return Answer([row for side in ("stable", "canary") for row in rows("trading", f"shop-{side}", at, parts)])
+
+    return FakeSource(reply)
+
+
+@pytest.mark.parametrize(
+    ("limits", "low", "high", "decides", "verdict"),
+    [
+        ({"maxVsBaseline": 1.5}, 5, 15, 15, Verdict.PASS),
+        ({"maxVsBaseline": 1.5}, 5, 16, 16, Verdict.FAIL),
+        ({"min": 1, "maxVsBaseline": 1.5}, 5, 15, 15, Verdict.PASS),
+        ({"min": 1, "maxVsBaseline": 1.5}, 5, 100, 100, Verdict.FAIL),
+        ({"min": 6, "maxVsBaseline": 1.5}, 5, 15, 5, Verdict.FAIL),
+        ({"max": 1000, "maxVsBaseline": 1.5}, 5, 15, 15, Verdict.PASS),
+        ({"max": 1000, "maxVsBaseline": 1.5}, 5, 100, 100, Verdict.FAIL),
+        ({"min": 1, "max": 1000, "maxVsBaseline": 1.5}, 5, 100, 100, Verdict.FAIL),
+        ({"max": 15}, 5, 100, 100, Verdict.FAIL),
+        ({"min": 6}, 5, 100, 5, Verdict.FAIL),
+    ],
+)
+async def test_every_limit_of_a_value_is_judged_by_the_extreme_of_the_stage_that_could_break_it(
+    limits: dict[str, float], low: float, high: float, decides: float, verdict: Verdict
+) -> None:
+    release = spec(thresholds=[{"name": "lag", "metric": "lag", **limits}], triggers=[])
+    facts = await measuring(stage_of(low, high)).gate(key(), release, timedelta(minutes=15), T0)
+    assert facts["lag"].canary == facts["lag"].stable == Value(decides)
+    judged = judge_threshold(release.thresholds[0], release.metric("lag"), facts["lag"].canary, baseline=10)
+    assert judged.verdict is verdict
+
+
+@pytest.mark.parametrize("limits", [{"max": 15}, {"maxVsBaseline": 1.5}, {"min": 1, "maxVsBaseline": 1.5}])
+async def test_a_value_below_all_numbers_is_no_value_where_it_would_pass(limits: dict[str, float]) -> None:
+    release = spec(thresholds=[{"name": "lag", "metric": "lag", **limits}], triggers=[])
+    source = stage_of(-math.inf, -math.inf)
+    asked = measuring(source)
+    gate = await asked.gate(key(), release, timedelta(minutes=15), T0)
+    source.reply = lambda _, __, at: Answer(
+        [row for side in ("stable", "canary") for row in rows("trading", f"shop-{side}", at, {"value": -math.inf})]
+    )
+    asked.follow(key(), release)
+    await asked.tick(T0)
+    for found in (gate["lag"].canary, canary(asked.readings(key()), "lag")):
+        assert isinstance(found, Missing) and found.reason is Reason.NOT_A_NUMBER
 
 
 async def test_releases_at_the_same_gate_are_answered_by_one_query() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from sparkrelease.api.config import MetricsServer
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Missing
 from sparkrelease.decide.series import Answer, Row
+from testbed.pki import Pki
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 600_000, tzinfo=UTC)
 TOKEN = "s3cr3t-t0ken-of-the-server"
@@ -266,6 +268,22 @@ async def test_a_token_that_cannot_be_used_is_missing_data(
 async def test_a_certificate_authority_that_is_not_there_is_missing_data(tmp_path: Path) -> None:
     found = await missing("https://127.0.0.1:1", caFile=str(tmp_path / "ca.pem"))
     assert (found.reason, found.server_wide) == (Reason.PROMETHEUS_UNREACHABLE, True)
+
+
+async def test_a_server_is_believed_by_its_own_certificate_authority_alone(tmp_path: Path) -> None:
+    own, other = (Pki(tmp_path / name) for name in ("own", "other"))
+    for pki in (own, other):
+        pki.create()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(own.certificate("apiserver"), own.key("apiserver"))
+    with MisbehavingServer(body=vector(({"a": "b"}, "1.5")), tls=tls).serving() as server:
+        answer = await ask(server, caFile=str(own.ca))
+        assert isinstance(answer, Answer)
+        assert list(answer.rows) == [Row({"a": "b"}, 1.5)]
+        for fields in ({"caFile": str(other.ca)}, {}):
+            found = await missing(server, **fields)
+            assert (found.reason, found.server_wide) == (Reason.PROMETHEUS_UNREACHABLE, True)
+        assert len(server.requests) == 1, "nothing is said to a server that is not believed"
 
 
 @pytest.mark.parametrize(("minutes", "word"), [(5, "ahead of"), (-5, "behind")])

@@ -147,6 +147,9 @@ def test_an_edge_that_is_no_number_is_ambiguous() -> None:
         ({"max": 10, "min": 1}, Value(8)),
         ({"max": 10, "min": 3}, Value(2)),
         ({"max": 5, "min": 1}, Value(8)),
+        ({"maxVsBaseline": 2}, Value(8)),
+        ({"maxVsBaseline": 2, "min": 1}, Value(8)),
+        ({"maxVsBaseline": 2, "min": 3}, Value(2)),
     ],
 )
 def test_a_gate_reads_the_extreme_that_decides(limits: dict[str, float], expected: Reading) -> None:

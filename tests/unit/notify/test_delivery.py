@@ -143,6 +143,19 @@ async def test_a_wish_longer_than_a_message_may_wait_ends_it_without_another_try
 
 
 @pytest.mark.slow
+async def test_a_wish_that_no_calendar_knows_ends_neither_the_message_nor_the_other_targets() -> None:
+    odd = says(503, Retry_After=f"Thu, 26 Nov {'9' * 20} 12:00:30 GMT")
+    async with (
+        receiving(odd, taken) as first,
+        receiving() as second,
+        sending(odd=target(url=first.url), other=target(url=second.url)) as (notifier, outcomes),
+    ):
+        notifier.send("odd", notice(), outcomes)
+        await outcomes.count(1)
+        notifier.send("other", notice(), outcomes)
+        assert [one.fate for one in await outcomes.count(2)] == [Fate.SENT, Fate.SENT]
+
+
 async def test_trouble_of_the_target_is_tried_again_until_the_message_is_too_old() -> None:
     async with (
         receiving(says(500)) as receiver,
@@ -258,6 +271,8 @@ def test_a_target_is_open_to_the_namespaces_it_names() -> None:
         ("", None),
         ("soon", None),
         ("-5", None),
+        (f"Thu, 26 Nov {'9' * 20} 12:00:30 GMT", None),
+        (f"Thu, 26 Nov 2026 12:00:30 +{'9' * 20}", None),
         ("0", 0.0),
         ("120", 120.0),
         ("Thu, 26 Nov 2026 12:00:30 GMT", 30.0),

@@ -12,11 +12,15 @@ from fakes.prometheus_server import MisbehavingServer
 from sparkrelease.adapters.alerts import HttpAlerts
 from sparkrelease.api.config import MetricsServer
 from sparkrelease.api.reasons import Reason
-from sparkrelease.decide.alerts import Matcher, Silence, alert_findings
+from sparkrelease.api.status import Phase
+from sparkrelease.decide.alerts import Matcher, Silence, alert_findings, undeclared_alerts
 from sparkrelease.decide.facts import Missing
+from sparkrelease.documents.files import documents
 from sparkrelease.engine.checks import Checks
 from sparkrelease.ports.cluster import ObjectKey
-from unit.decide.world import START, World
+from unit.decide.signatures import check_replay
+from unit.decide.world import START, World, spec
+from unit.documents.runs import chain_of
 
 LABELS = {"namespace": frozenset({"shop"}), "service": frozenset({"shop-stable", "shop-canary"})}
 OURS, ALERT = Matcher("namespace", "shop"), Matcher("alertname", "Burn1h")
@@ -113,10 +117,47 @@ async def test_only_a_server_that_asks_for_alerts_is_asked() -> None:
         async def silences(self, server: str) -> Sequence[Silence] | Missing:
             return ()
 
-    spec, source = World().resolved(), Source()
-    assert spec is not None
-    for alerts, count in (((), 0), (("Burn1h", "Burn6h"), 2)):
-        servers = {"default": MetricsServer(url="http://p", alerts=alerts)}
+    resolved, source = World().resolved(), Source()
+    assert resolved is not None
+    for alerts, count in ((None, 0), ((), 0), (("Burn1h", "Burn6h"), 2)):
+        servers = {"default": MetricsServer(url="http://p", alerts=alerts, alertmanager="http://a")}
         checks = Checks(FakeRunner(), FakeSource(), servers, lambda: START, source)
-        assert len(await checks.built_in(ObjectKey("shop", "shop"), spec)) == count
+        told = await checks.built_in(ObjectKey("shop", "shop"), resolved)
+        assert sum(finding.fatal for finding in told) == count
     assert source.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("alerts", "alertmanager", "says"),
+    [
+        (None, None, "no burn-rate alert is declared for server default, so nobody looked for one; declare `alerts`"),
+        (("Burn1h",), None, "no Alertmanager is declared for server default, so nobody looked for silences; declare"),
+        (("Burn1h",), "http://a", None),
+        ((), None, None),
+    ],
+)
+def test_what_nobody_declared_is_warned_of_and_an_empty_list_is_a_word(
+    alerts: tuple[str, ...] | None, alertmanager: str | None, says: str | None
+) -> None:
+    told = [*undeclared_alerts("default", alerts, silences=alertmanager is not None)]
+    assert [(one.check, one.fatal, one.problem.reason) for one in told] == (
+        [("alerts", False, Reason.ALERTS_NOT_DECLARED)] if says else []
+    )
+    assert not says or told[0].problem.message.startswith(says)
+
+
+async def test_a_run_without_declared_alerts_starts_and_says_in_status_event_and_scan_that_nobody_looked() -> None:
+    servers = {"default": MetricsServer(url="http://p")}
+    world = World(spec=spec(checklist=[{"name": "backups"}]))
+    resolved = world.resolved()
+    assert resolved is not None
+    checks = Checks(FakeRunner(), FakeSource(), servers, lambda: START)
+    world.preflight = await checks.built_in(ObjectKey("shop", "shop"), resolved)
+    world.run_for(30, until=Phase.AWAITING_APPROVAL)
+    assert world.status.phase is Phase.AWAITING_APPROVAL, world.why()
+    (verdict,) = world.status.verdicts
+    assert (verdict.rule, verdict.reason) == ("alerts", "AlertsNotDeclared")
+    assert any(event.reason is Reason.ALERTS_NOT_DECLARED for event in world.events)
+    check_replay(world)
+    scan = documents([], world.stored(), chain_of(world.stored()))["blind_spots_scan.txt"]
+    assert "warning: alerts: no burn-rate alert is declared for server default" in scan

@@ -244,10 +244,70 @@ CONTENTS = st.binary(max_size=60) | DOCUMENTS.map(lambda one: json.dumps(one).en
 
 
 @settings(max_examples=50)
-@given(CONTENTS, st.sampled_from(["file", "vulnerabilities", "provenance"]))
+@given(CONTENTS, st.sampled_from(["file", "vulnerabilities", "provenance", "dashboard"]))
 def test_no_content_makes_the_reader_fail_or_passes_without_its_signature(content: bytes, kind: str) -> None:
     read(kind, content)
     assert read(kind, content, key=pem(KEYS[0])).signature or read(kind, content).fault
+
+
+# ---------------------------------------------------------------- dashboards
+
+
+def variable(kind: str, current: object = None, **more: object) -> dict[str, object]:
+    """One variable as Grafana exports it."""
+    return {"name": kind, "type": kind, **({} if current is None else {"current": {"value": current}}), **more}
+
+
+def dashboard(*variables: object) -> dict[str, object]:
+    return {"title": "Shop", "panels": [], "schemaVersion": 39, "templating": {"list": list(variables)}}
+
+
+def test_each_variable_of_a_dashboard_has_a_default_or_is_named() -> None:
+    fine = [
+        variable("query", "shop"),
+        variable("custom", ["$__all"]),
+        variable("datasource", "default"),
+        variable("interval", "1m"),
+        variable("switch", False),
+        variable("constant", query="eu"),
+        variable("textbox", query="x"),
+        variable("adhoc", filters=[]),
+    ]
+    told = read("dashboard", dashboard(*fine))
+    assert (told.fault, told.variables, told.without_default) == ("", 8, ())
+    for empty in ("", [], [""], None, {}):
+        told = read("dashboard", dashboard(*fine, {"name": "pod", "type": "query", "current": {"value": empty}}))
+        assert told.without_default == ("pod",)
+    assert read("dashboard", dashboard({"name": "pod", "type": "query", "current": {}})).without_default == ("pod",)
+    assert read("dashboard", dashboard(variable("constant", query=""))).without_default == ("constant",)
+
+
+def test_a_dashboard_is_read_as_it_is_exported_answered_and_stored() -> None:
+    plain = dashboard(variable("query"))
+    second = {
+        "elements": {},
+        "variables": [
+            {"kind": "QueryVariable", "spec": {"name": "query", "current": {"text": "", "value": ""}}},
+            {"kind": "AdhocVariable", "spec": {"name": "filters"}},
+        ],
+    }
+    for body in (plain, {"dashboard": plain, "meta": {}}, {"kind": "Dashboard", "spec": plain}, {"spec": second}):
+        assert read("dashboard", body).without_default == ("query",)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        {"title": "no panels"},
+        {"panels": [], "templating": {"list": {"name": "x"}}},
+        {"panels": [], "templating": {"list": ["x"]}},
+        {"panels": [], "variables": "x"},
+    ],
+)
+def test_what_is_no_dashboard_or_hides_its_variables_is_said_to_be_none(body: object) -> None:
+    assert read("dashboard", body).fault
 
 
 # ---------------------------------------------------------------- the whole way

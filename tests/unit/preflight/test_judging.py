@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkrelease.api.status import Verdict
+from sparkrelease.api.status import RuleVerdict, Verdict
 from sparkrelease.decide.facts import Check
 from sparkrelease.decide.preflight.answers import FileAnswer, HttpAnswer, JobAnswer, SeriesAnswer, Unanswered
 from sparkrelease.decide.preflight.judge import judge
@@ -97,6 +97,20 @@ def test_a_body_that_is_not_json_has_no_fields() -> None:
     assert "not JSON" in answered([".a"], body=b"[" * 100_000).message
 
 
+@pytest.mark.parametrize(
+    "check",
+    [
+        answered([".status == ok"], body=b'{"status": "\\ud800"}'),
+        answered([".parts == ok"], body=b'{"parts": ["\\ud800"]}'),
+        answered(["x-by has ok"], x_by="caf\udce9"),
+    ],
+)
+def test_what_is_no_character_is_told_in_words_that_a_status_can_hold(check: Check) -> None:
+    assert check.verdict is Verdict.FAIL
+    told = RuleVerdict(rule="web", kind="preflight", verdict=Verdict.FAIL, message=check.message)
+    assert "expected" in told.model_dump_json()
+
+
 def test_a_redirect_can_be_what_is_expected() -> None:
     assert answered(["status == 301", "Location == /new"], status=301, Location="/new").verdict is Verdict.PASS
 
@@ -164,6 +178,16 @@ def test_findings_of_a_severity_count_every_worse_one() -> None:
 def test_without_a_line_no_critical_finding_is_borne() -> None:
     assert file("vulnerabilities", counts={"critical": 1}).verdict is Verdict.FAIL
     assert file("vulnerabilities", counts={"critical": 0, "high": 7}).verdict is Verdict.PASS
+
+
+def test_a_dashboard_has_a_default_for_each_of_its_variables() -> None:
+    fine = file("dashboard", variables=2, form="Grafana dashboard")
+    assert (fine.verdict, fine.message) == (Verdict.PASS, "Grafana dashboard, 2 variables with defaults")
+    assert file("dashboard").verdict is Verdict.PASS, "a dashboard needs no variables"
+    failed = file("dashboard", variables=5, without_default=("a", "b", "c", "d"))
+    assert failed.verdict is Verdict.FAIL
+    assert failed.message == "variables without a default: a, b, c and 1 more"
+    assert "0 variables, expected variables >= 1" in file("dashboard", ["variables >= 1"]).message
 
 
 def test_provenance_names_what_every_pod_runs() -> None:

@@ -99,6 +99,34 @@ def test_the_gate_is_told_of_the_whole_stage() -> None:
     assert latency.at_or_below[0.25] <= latency.at_or_below[10.0] <= latency.total
 
 
+@pytest.mark.parametrize(
+    ("limits", "lowest"),
+    [
+        ({"max": 900}, False),
+        ({"min": 20}, True),
+        ({"maxVsBaseline": 1.5}, False),
+        ({"min": 20, "maxVsBaseline": 1.5}, False),
+        ({"min": 550, "maxVsBaseline": 1.5}, True),
+        ({"min": 20, "max": 900}, False),
+        ({"min": 550, "max": 900}, True),
+    ],
+)
+def test_the_gate_is_told_of_the_extreme_that_decides_like_the_operator(limits: dict[str, float], lowest: bool) -> None:
+    leg = {"metric": "memory", "kind": "trend", "over": "10m", "slopePerMinute": 5.0}
+    leaks = {
+        "metrics": [{"name": "memory", "value": "memory_bytes{$sel}"}],
+        "triggers": [{"name": "leak", "all": [leg]}],
+    }
+    spec = resolved(**leaks, thresholds=[{"name": "memory", "metric": "memory", **limits}])
+    stream = stream_of("leak=2", resolved(**leaks, thresholds=[]))
+    stream.advance(stream.now, 0)
+    now = served(stream, 10, 50)
+    found = Observer(spec, stream).gate(timedelta(minutes=10), now)["memory"].canary
+    values = [max(pods) for pods in stream.scraped[Role.CANARY].gauges["memory"]]
+    assert 20 < min(values) < 550 < max(values), "it grew over the stage"
+    assert found == Value(min(values) if lowest else max(values))
+
+
 def test_a_seed_gives_the_same_stream() -> None:
     spec = resolved()
     totals = []

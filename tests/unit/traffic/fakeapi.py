@@ -49,6 +49,7 @@ class FakeAPI:
     before_write: Callable[[], None] | None = None
     lose_replies: int = 0
     refuse: tuple[int, str] | None = None
+    refuse_reads: tuple[int, str] | None = None
     missing_kinds: frozenset[str] = frozenset()
     managers: list[str] = field(default_factory=list)
     version: int = 100
@@ -83,6 +84,8 @@ class FakeAPI:
             return web.Response(status=404, text="404 page not found\n")
         if request.method == "GET":
             self.reads += 1
+            if self.refuse_reads is not None:
+                return _status(*self.refuse_reads)
             found = self.objects.get(f"{plural}/{name}")
             return web.json_response(found) if found else _status(404, f'{plural} "{name}" not found')
         return await self._write(request, plural, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.spec import Traffic
 from sparkrelease.decide.facts import RouteMark, Verification
 from sparkrelease.decide.plan import ReleaseRoute, SetWeight
+from sparkrelease.ports.api_server import Reply
 from sparkrelease.ports.marks import EPOCH, RELEASE, RUN
 from sparkrelease.ports.traffic import ApplyOutcome, Target
 from unit.traffic.fakeapi import Body, FakeAPI, FixedClock
@@ -40,6 +42,18 @@ def set_to(canary: float, rollback: str = "") -> SetWeight:
 
 def flags(api: FakeAPI) -> Body:
     return api.objects["configmaps/flags"]
+
+
+class Counted:
+    """A lane that counts what goes over it."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self.requests = 0
+
+    async def request(self, method: str, path: str, **more: Any) -> Reply:  # noqa: ANN401 - the lane's own arguments
+        self.requests += 1
+        return await self._lane.request(method, path, **more)
 
 
 @pytest.fixture
@@ -116,17 +130,95 @@ async def test_a_key_that_is_not_there_is_not_made_by_a_raise(api: FakeAPI, flag
     assert api.writes == 0
 
 
+async def test_a_value_that_is_no_share_is_not_written_over_by_a_raise(
+    api: FakeAPI, flag_provider: FeatureFlagProvider
+) -> None:
+    api.put("configmaps", config_map("off"))
+    answer = await flag_provider.apply(TARGET, set_to(10), 7)
+    assert answer.problem is not None
+    assert "holds 'off', which is no share" in answer.problem.message
+    assert flags(api)["data"][KEY] == "off"
+
+
 async def test_another_releases_flag_is_never_raised_and_always_lowered(
     api: FakeAPI, flag_provider: FeatureFlagProvider
 ) -> None:
     body = config_map("0.1")
     body["metadata"]["annotations"] = {RELEASE: "other", RUN: "v9", EPOCH: "3"}
     api.put("configmaps", body)
+    api.put("sparkreleases", {"metadata": {"name": "other"}})
     answer = await flag_provider.apply(TARGET, set_to(50), 7)
     assert answer.problem is not None
     assert answer.problem.reason is Reason.ROUTE_CONFLICT
     assert (await flag_provider.apply(TARGET, ReleaseRoute("0"), 7)).outcome is ApplyOutcome.UNCHANGED
     assert flags(api)["data"][KEY] == "0.1"
+
+
+async def test_marks_of_a_release_that_is_gone_keep_nobody_from_the_flag(
+    api: FakeAPI, flag_provider: FeatureFlagProvider
+) -> None:
+    body = config_map("0")
+    body["metadata"]["annotations"] = {RELEASE: "other", RUN: "v9", EPOCH: "3"}
+    api.put("configmaps", body)
+    assert await flag_provider.preflight(TARGET) == ()
+    answer = await flag_provider.apply(TARGET, set_to(50), 7)
+    assert answer.outcome is ApplyOutcome.CHANGED
+    assert flags(api)["data"][KEY] == "0.5"
+    assert flags(api)["metadata"]["annotations"][RELEASE] == "shop"
+
+
+@pytest.mark.parametrize("action", [set_to(50), set_to(0, rollback="errors"), ReleaseRoute("0")])
+async def test_an_older_leader_moves_nothing(
+    api: FakeAPI, flag_provider: FeatureFlagProvider, action: SetWeight | ReleaseRoute
+) -> None:
+    api.put("configmaps", config_map("0.1"))
+    await flag_provider.apply(TARGET, set_to(10), 7)
+    before = flags(api)
+    assert (await flag_provider.apply(TARGET, action, 6)).outcome is ApplyOutcome.FENCED
+    assert flags(api) == before
+
+
+async def test_a_leader_that_sleeps_with_a_write_in_its_hand_moves_nothing(
+    api: FakeAPI, flag_provider: FeatureFlagProvider
+) -> None:
+    api.put("configmaps", config_map("0.1"))
+    await flag_provider.apply(TARGET, set_to(10), 7)
+    stamped = {EPOCH: "8"}
+    api.before_write = lambda: (
+        api.edit("configmaps", "flags", lambda b: b["metadata"]["annotations"].update(stamped)) and None
+    )
+    assert (await flag_provider.apply(TARGET, set_to(0, rollback="errors"), 7)).outcome is ApplyOutcome.FENCED
+    assert flags(api)["data"][KEY] == "0.1"
+
+
+async def test_all_is_so_already_is_said_of_what_the_api_server_answers_and_not_of_what_was_known(
+    api: FakeAPI, flag_provider: FeatureFlagProvider
+) -> None:
+    api.put("configmaps", config_map("0"))
+    await flag_provider.apply(TARGET, set_to(0, rollback="errors"), 7)
+    api.edit("configmaps", "flags", lambda body: body["data"].update({KEY: "0.5"}) and None)
+    assert (await flag_provider.apply(TARGET, set_to(0, rollback="errors"), 7)).outcome is ApplyOutcome.CHANGED
+    assert flags(api)["data"][KEY] == "0"
+
+
+@pytest.mark.parametrize(
+    ("action", "lane_used"),
+    [
+        (set_to(50), "normal"),
+        (set_to(1), "urgent"),
+        (set_to(0), "urgent"),
+        (set_to(0, rollback="errors"), "urgent"),
+        (ReleaseRoute("0"), "urgent"),
+    ],
+)
+async def test_what_takes_users_from_the_feature_goes_over_the_lane_that_waits_for_nothing(
+    api: FakeAPI, lane: Lane, action: SetWeight | ReleaseRoute, lane_used: str
+) -> None:
+    lanes = {"normal": Counted(lane), "urgent": Counted(lane)}
+    provider = FeatureFlagProvider(lanes["normal"], lanes["urgent"], FixedClock())
+    provider.see("ConfigMap", "MODIFIED", api.put("configmaps", config_map("0.1")))
+    assert (await provider.apply(TARGET, action, 7)).outcome is ApplyOutcome.CHANGED
+    assert {name for name, one in lanes.items() if one.requests} == {lane_used}
 
 
 async def test_release_puts_the_value_of_before_back_and_takes_the_marks_off(
@@ -139,6 +231,23 @@ async def test_release_puts_the_value_of_before_back_and_takes_the_marks_off(
     assert flags(api)["data"][KEY] == "0.0"
     assert flags(api)["metadata"]["annotations"] == {}
     assert (await flag_provider.apply(TARGET, ReleaseRoute(original), 7)).outcome is ApplyOutcome.UNCHANGED
+
+
+async def test_a_flag_nobody_has_read_is_not_one_that_is_not_there(
+    api: FakeAPI, flag_provider: FeatureFlagProvider
+) -> None:
+    unread = flag_provider.observe(TARGET)
+    assert (unread.exists, unread.gone) == (False, False)
+    api.refuse_reads = (403, "no")
+    assert not (await flag_provider.refresh(TARGET)).gone
+    assert not flag_provider.observe(TARGET).gone
+    api.refuse_reads = None
+    assert (await flag_provider.refresh(TARGET)).gone
+    assert flag_provider.observe(TARGET).gone
+    flag_provider.see("ConfigMap", "MODIFIED", api.put("configmaps", config_map("0.5")))
+    assert flag_provider.observe(TARGET).canary_weight == 50
+    flag_provider.see("ConfigMap", "DELETED", flags(api))
+    assert flag_provider.observe(TARGET).gone
 
 
 async def test_who_changed_the_value_is_told_by_the_owner_of_its_key(

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from sparkrelease.adapters.kubernetes.settings import RESTARTED
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.deployed import Deployed
 from sparkrelease.decide.facts import Problem
@@ -85,9 +86,19 @@ def _unsupported(candidate: Body, why: str) -> Problem:
 
 
 def digest(template: object) -> str:
-    """`sha256:<hex>` of a pod template as the API server stores it."""
-    canonical = json.dumps(_without_nothing(template), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """`sha256:<hex>` of a pod template as the API server stores it, without the mark of a restart of ours."""
+    told = _without_mark(template) if isinstance(template, Mapping) else template
+    canonical = json.dumps(_without_nothing(told), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+
+def _without_mark(template: Body) -> Body:
+    """A mitigation that starts pods anew writes into their template, and it is the same template all the same."""
+    metadata = part(template, "metadata")
+    if RESTARTED not in part(metadata, "annotations"):
+        return template
+    notes = {name: value for name, value in part(metadata, "annotations").items() if name != RESTARTED}
+    return {**template, "metadata": {**metadata, "annotations": notes or None}}
 
 
 def _without_nothing(value: object) -> object:

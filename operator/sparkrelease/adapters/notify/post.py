@@ -108,7 +108,7 @@ def seconds_of(retry_after: str | None, now: datetime) -> float | None:
         return float(retry_after)
     try:
         at = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):  # a date of more digits than a date can have
         return None
     at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     return max((at - now).total_seconds(), 0.0)

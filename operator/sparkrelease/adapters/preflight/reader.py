@@ -65,6 +65,10 @@ def _read(kind: str, document: Document, licenses: list[str]) -> Mapping[str, ob
         from sparkrelease.adapters.preflight.sboms import read_sbom  # noqa: PLC0415 - heavy, for this kind alone
 
         return read_sbom(document, licenses)
+    if kind == "dashboard":
+        from sparkrelease.adapters.preflight.dashboards import read_dashboard  # noqa: PLC0415
+
+        return read_dashboard(document)
     from sparkrelease.adapters.preflight.reports import read_provenance, read_vulnerabilities  # noqa: PLC0415
 
     return read_vulnerabilities(document) if kind == "vulnerabilities" else read_provenance(document)

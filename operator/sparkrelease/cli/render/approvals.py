@@ -38,6 +38,5 @@ def render_tally(tally: Tally) -> RenderableType:
 
 def _said(item: Item) -> str:
     by = ", ".join(approval.by for approval in item.signed)
-    missing = f"{item.missing} missing" if item.missing else ""
-    groups = f" of {' or '.join(item.wanted.groups)}" if item.missing and item.wanted.groups else ""
-    return "; ".join(part for part in (by, missing + groups) if part)
+    missing = f"{item.missing} missing{item.whom}" if item.missing else ""
+    return "; ".join(part for part in (by, missing) if part)

@@ -14,6 +14,7 @@ from sparkrelease.api.status import Verdict
 from sparkrelease.cli.backtest.outcome import Ending, Outcome, RuleSeen, Trial
 from sparkrelease.cli.render import svg
 from sparkrelease.cli.render.words import Tone, count, say, span
+from sparkrelease.documents.drawing import Axis
 
 _HEADS = ("RULE", "KIND", "ACTION", "TRUE", "ACTED", "ROLLED BACK", "NO WORD", "LAST SENTENCE")
 _UNKNOWN = (Verdict.INCONCLUSIVE, Verdict.NO_DATA, Verdict.ERROR)
@@ -225,16 +226,16 @@ def draw_outcome(outcome: Outcome) -> str:
     drawing.write(16, 24, title, font_size=15, font_weight="bold")
     entries = [("promoted", svg.GREEN), ("rolled back", svg.RED), ("held, or true", svg.AMBER), ("limit", svg.INK)]
     svg.legend(drawing, 16, 46, entries)
-    time = svg.Axis(outcome.begin.timestamp(), outcome.end.timestamp(), LEFT, RIGHT)
-    _draw_trials(svg.Panel(drawing, time, svg.Axis(0, 1, top + _ROW - 4, top)), outcome)
+    time = Axis(outcome.begin.timestamp(), outcome.end.timestamp(), LEFT, RIGHT)
+    _draw_trials(svg.Panel(drawing, time, Axis(0, 1, top + _ROW - 4, top)), outcome)
     for place, rule in enumerate(rules, start=1):
         y = top + _ROW * place
-        _draw_rule(svg.Panel(drawing, time, svg.Axis(0, 1, y + _ROW - 4, y)), rule, outcome.step)
+        _draw_rule(svg.Panel(drawing, time, Axis(0, 1, y + _ROW - 4, y)), rule, outcome.step)
     bottom = top + _ROW * (len(rules) + 1)
     for place, line in enumerate(lines):
         low = bottom + 30 + _LINE * place
         highest = max([value for _, value in line.points] + list(line.limits[:1]))
-        panel = svg.Panel(drawing, time, svg.Axis(0, max(highest * 1.1, 1e-9), low + _LINE - 40, low))
+        panel = svg.Panel(drawing, time, Axis(0, max(highest * 1.1, 1e-9), low + _LINE - 40, low))
         for incident in outcome.incidents:
             panel.band(incident.begin.timestamp(), incident.end.timestamp(), svg.VIOLET, opacity=0.12)
         panel.frame(x_ticks=())

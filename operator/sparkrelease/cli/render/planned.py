@@ -24,17 +24,17 @@ _MOST_EDGES = 4
 
 def render_planned(planned: Planned) -> RenderableType:
     """The table, what preflight says, then the queries by their numbers."""
-    asked = f", answers of {planned.url}" if planned.url else ""
+    answered = bool(planned.url) and planned.away is None
+    asked = f", {'answers' if answered else 'asked'} of {planned.url}" if planned.url else ""
     title = f"{planned.release.namespace}/{planned.release.name} {planned.version}: "
     title += f"{count(len(planned.queries), 'query', 'queries')} of server {planned.server}{asked}"
-    table = Table(title=say(title, Tone.STRONG), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    answered = bool(planned.url) and planned.away is None
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for head in _HEADS if answered else _HEADS[:4]:
         table.add_column(head, header_style=Tone.QUIET.value, overflow="fold", no_wrap=head == "#")
     for number, one in enumerate(planned.queries, start=1):
         answers = [said(one, place, planned) for place in planned.sides] if answered else []
         table.add_row(str(number), say(one.metric), say(_for(one)), say(how_often(one)), *answers)
-    return Group(table, say(""), *_findings(planned), *_queries(planned))
+    return Group(say(title, Tone.STRONG), table, say(""), *_findings(planned), *_queries(planned))
 
 
 def _for(asked: Asked) -> str:
@@ -49,7 +49,9 @@ def how_often(asked: Asked) -> str:
         return f"every {format_duration(asked.every)}"
     if asked.purpose is Purpose.WATCH:
         return "at each check of the watch"
-    return "at the end of a stage" if asked.purpose is Purpose.GATE else "once, before the run"
+    if asked.purpose is Purpose.GATE and asked.stage is not None:
+        return f"at the end of a stage of {format_duration(asked.stage)}"
+    return "once, before the run"
 
 
 def said(asked: Asked, place: Place, planned: Planned) -> Text:
@@ -141,6 +143,7 @@ def describe_planned(planned: Planned) -> dict[str, object]:
                 "purpose": one.purpose.value,
                 "rules": list(one.rules),
                 "everySeconds": one.every.total_seconds() if one.every is not None else None,
+                "stageSeconds": one.stage.total_seconds() if one.stage is not None else None,
                 "promql": one.promql,
                 **(_answers(one, planned, names) if planned.url else {}),
             }

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from sparkrelease.cli.render import svg
 from sparkrelease.cli.render.words import Tone, count, say, span
+from sparkrelease.documents.drawing import Axis
 from sparkrelease.simulate.outcome import Ending, Result, Story, Summary
 from sparkrelease.simulate.scenario import KINDS, PANEL, Expect
 
@@ -170,12 +171,12 @@ def draw_runs(title: str, summaries: Sequence[Summary]) -> str:
 
 def _draw_run(drawing: svg.Drawing, top: float, summary: Summary, run: Result, story: Story) -> None:
     last = max([point.at for point in story.points], default=_MINUTE) / _MINUTE
-    time = svg.Axis(0, last, _LEFT, _RIGHT)
+    time = Axis(0, last, _LEFT, _RIGHT)
     heading = f"{summary.scenario.title}, seed {run.seed}: {_ending(summary, run)}"
     drawing.write(_LEFT, top + 18, heading, font_size=13, font_weight="bold")
     highest = max([point.weight for point in story.points], default=0.0)
-    weight = svg.Panel(drawing, time, svg.Axis(0, max(highest, 1.0) * 1.25, top + 160, top + 44))
-    course = svg.Panel(drawing, time, svg.Axis(*_range(story), top + 300, top + 190))
+    weight = svg.Panel(drawing, time, Axis(0, max(highest, 1.0) * 1.25, top + 160, top + 44))
+    course = svg.Panel(drawing, time, Axis(*_range(story), top + 300, top + 190))
     for panel, labels in ((weight, True), (course, False)):
         for number, stage in enumerate(story.stages):
             label = f"{stage.name} {stage.weight:g} %" if labels else ""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from xml.etree import ElementTree as ET
+
+from sparkrelease.documents.drawing import Axis
 
 INK, FAINT, PAPER = "#1f2933", "#9aa5b1", "#ffffff"
 GRID = "#e4e7eb"
@@ -44,36 +44,6 @@ class Drawing:
         return ET.tostring(self._root, encoding="unicode") + "\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """Values from `low` to `high`, which are drawn from `begin` to `end` (pixels); logarithmic when told so."""
-
-    low: float
-    high: float
-    begin: float
-    end: float
-    log: bool = False
-
-    def at(self, value: float) -> float:
-        """Pixel of a value; values outside are drawn at the edge."""
-        inside = min(max(value, self.low), self.high)
-        low, high, here = (math.log(v) if self.log else v for v in (self.low, self.high, inside))
-        return self.begin + (self.end - self.begin) * (here - low) / (high - low if high > low else 1.0)
-
-    def ticks(self) -> list[float]:
-        """Round values along the axis."""
-        if self.log:
-            first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
-            return [10.0**power for power in range(first, last + 1)]
-        rough = (self.high - self.low) / _TICKS
-        if rough <= 0:
-            return [self.low]
-        size = 10 ** math.floor(math.log10(rough))
-        step = next(size * m for m in (1, 2, 2.5, 5, 10) if size * m >= rough * (1 - 1e-9))
-        first = math.ceil(self.low / step - 1e-9)
-        return [k * step for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
-
-
 class Panel:
     """A frame in a drawing, with values along two axes."""
 
@@ -83,15 +53,14 @@ class Panel:
     def frame(self, *, x_unit: str = "", y_unit: str = "", x_ticks: Sequence[float] | None = None) -> None:
         """Axes, grid lines and their values."""
         d = self.drawing
-        for value in self.y.ticks():
+        for value in self.y.ticks(_TICKS):
             y = self.y.at(value)
             d.shape("line", x1=self.x.begin, x2=self.x.end, y1=y, y2=y, stroke=GRID)
             d.write(self.x.begin - 6, y + 4, f"{value:g}{y_unit}", text_anchor="end", fill=FAINT, font_size=11)
-        for value in self.x.ticks() if x_ticks is None else x_ticks:
+        for value in self.x.ticks(_TICKS) if x_ticks is None else x_ticks:
             x, text = self.x.at(value), f"{value:g}{x_unit}"
             # Beyond the frame there is little room: what would reach out of the picture ends with it.
             anchor = "end" if x + _LETTER * len(text) / 2 > self.x.end + _GAP else "middle"
-            x = min(x, self.x.end) if anchor == "end" else x
             d.write(x, self.y.begin + _GAP, text, text_anchor=anchor, fill=FAINT, font_size=11)
         d.shape("line", x1=self.x.begin, x2=self.x.end, y1=self.y.begin, y2=self.y.begin, stroke=FAINT)
 

@@ -70,6 +70,10 @@ class FileAnswer:
     """Digests (hex) that a provenance statement names."""
     builder: str = ""
     predicate: str = ""
+    variables: int = 0
+    """Variables of a dashboard."""
+    without_default: tuple[str, ...] = ()
+    """Those of them that have no value until somebody chooses one."""
     images: tuple[tuple[str, tuple[str, ...]], ...] | None = None
     """Pods of canary and the digests (hex) of the images they run; None when nobody looked."""
 

@@ -35,6 +35,8 @@ def file_faults(item: PreflightItem, answer: FileAnswer) -> Iterator[str]:
             yield from _sbom_faults(item, answer)
         case "vulnerabilities":
             yield from _vulnerability_faults(item, answer)
+        case "dashboard":
+            yield from _dashboard_faults(item, answer)
         case "provenance":
             yield from _provenance_faults(item, answer)
         case _:
@@ -48,6 +50,8 @@ def say_file(answer: FileAnswer) -> str:
         words.append(f"{answer.packages} packages")
     if answer.counts:
         words += [f"{answer.counts[level]} {level}" for level in SEVERITIES if answer.counts.get(level)] or ["none"]
+    if answer.variables:
+        words.append(f"{answer.variables} variables with defaults")
     if answer.subjects:
         words.append(f"by {answer.builder}" if answer.builder else "no builder")
     return ", ".join(words)
@@ -78,6 +82,16 @@ def at_least(severity: str, answer: FileAnswer) -> int:
     if severity == "unknown":
         return answer.counts.get("unknown", 0)
     return sum(answer.counts.get(worse, 0) for worse in SEVERITIES[: SEVERITIES.index(severity) + 1])
+
+
+def _dashboard_faults(item: PreflightItem, answer: FileAnswer) -> Iterator[str]:
+    """A variable without a default shows an empty dashboard to whoever opens it in a hurry."""
+    if answer.without_default:
+        names, more = answer.without_default[:_MOST], len(answer.without_default) - _MOST
+        yield f"variables without a default: {', '.join(names)}" + (f" and {more} more" if more > 0 else "")
+    for expected in item.expected:
+        if not expected.holds_of(str(answer.variables)):
+            yield f"{answer.variables} variables, expected {expected.text}"
 
 
 def _provenance_faults(item: PreflightItem, answer: FileAnswer) -> Iterator[str]:

@@ -170,5 +170,6 @@ def _job(item: PreflightItem, answer: JobAnswer) -> Check:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    """One line of it that can be stored: what a server sends may hold characters that are none."""
+    line = " ".join(text.encode(errors="replace").decode().split())
     return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."

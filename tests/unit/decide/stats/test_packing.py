@@ -52,9 +52,12 @@ def test_what_is_packed_is_what_is_unpacked_bit_by_bit(state: State) -> None:
     assert pack(again) == text
 
 
-@given(states, st.data())
-def test_a_text_of_another_length_is_read_as_nothing(state: State, data: st.DataObject) -> None:
-    raw = base64.b64decode(pack(state))
+@given(st.integers(0, 3), st.none() | st.integers(1, MOST_CANDIDATES), st.data())
+def test_a_text_of_another_length_is_read_as_nothing(count: int, edges: int | None, data: st.DataObject) -> None:
+    """Whatever the numbers are, it is their count that a length is right for."""
+    half, sums = array("f", [0.5]) * len(ALTERNATIVES), array("f", [1.5]) * (TALLIES + len(MULTIPLES))
+    found = None if edges is None else Candidates((0.1,) * edges, (2.0,) * edges, 1.0)
+    raw = base64.b64decode(pack(State(7, candidates=found, channels=(Channel(0.1, half, sums, sums),) * count)))
     cut = data.draw(st.integers(0, len(raw) - 1))
     assert unpack(base64.b64encode(raw[:cut]).decode()) is None
     assert unpack(base64.b64encode(raw + b"\0" * 4).decode()) is None

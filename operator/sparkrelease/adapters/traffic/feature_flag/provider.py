@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from sparkrelease.adapters.traffic.feature_flag.door import FlagDoor
@@ -24,6 +24,7 @@ from sparkrelease.adapters.traffic.feature_flag.writes import (
     Patch,
     Write,
     decide_write,
+    other_release,
     stamped,
     tested,
 )
@@ -50,13 +51,15 @@ class _Call:
     action: SetWeight | ReleaseRoute
     epoch: int
     door: FlagDoor
+    gone: str = ""
+    """A release whose marks are on the flag, and which is not there any more."""
 
     @property
     def place(self) -> Place:
         return _place(self.target)
 
     def decide(self, seen: FlagObject | None) -> Write:
-        return decide_write(seen, self.target, self.action, self.epoch)
+        return decide_write(seen, self.target, self.action, self.epoch, gone=self.gone)
 
 
 class FeatureFlagProvider:
@@ -74,7 +77,8 @@ class FeatureFlagProvider:
         self._door = FlagDoor(lane)
         self._urgent = FlagDoor(urgent)
         self._clock = clock
-        self._flags: dict[Place, FlagObject] = {}
+        self._flags: dict[Place, FlagObject | None] = {}
+        """None where the API server said that there is none; what nobody has read yet is not in it."""
         self._notes: dict[tuple[Place, str], WriteNote] = {}
 
     # ------------------------------------------------------------ reading
@@ -95,14 +99,17 @@ class FeatureFlagProvider:
         known = self._flags.get(seen.place)
         if event == "DELETED":
             if known is None or known.uid == seen.uid or not seen.uid:
-                self._flags.pop(seen.place, None)
+                self._flags[seen.place] = None
         elif known is None or known.uid != seen.uid or seen.order >= known.order:
             self._flags[seen.place] = seen
 
     def observe(self, target: Target) -> Route:
         """The flag as last seen, without asking."""
-        place = _place(target)
-        return facts_of(target, self._flags.get(place), self._notes.get(_noted(target), _NO_NOTE))
+        place, note = _place(target), self._notes.get(_noted(target), _NO_NOTE)
+        if place not in self._flags:
+            problem = Problem(Reason.ROUTE_PENDING, f"{label_of(target)} has not been read yet")
+            return Route(message=problem.message, problem=problem, write_problem=note.problem)
+        return facts_of(target, self._flags[place], note)
 
     async def refresh(self, target: Target) -> Route:
         """The flag as the API server has it now; with `problem` when it does not say."""
@@ -137,6 +144,7 @@ class FeatureFlagProvider:
             if _unread(reply):
                 return self._failed(target, _problem(target, reply, "read"))
             base = self._flags.get(call.place)
+            call = await self._past_the_gone(call, base)
             write = call.decide(base)
         if not isinstance(write, Patch):
             return self._unwritten(target, write)
@@ -146,6 +154,13 @@ class FeatureFlagProvider:
         if reply.guard_failed or reply.not_found:
             return await self._refused(call, base)
         return self._failed(target, _problem(target, reply, "written"))
+
+    async def _past_the_gone(self, call: _Call, base: FlagObject | None) -> _Call:
+        """Minds no marks of a release that was deleted without taking them off (Orphan, or by force)."""
+        other = other_release(base, call.target)
+        if not other or not (await call.door.release(call.target.namespace, other)).not_found:
+            return call
+        return replace(call, gone=other)
 
     async def _refused(self, call: _Call, base: FlagObject | None) -> Applied:
         """Tells apart why a write was refused, by reading the flag again.
@@ -239,7 +254,7 @@ class FeatureFlagProvider:
         if reply.ok:
             self._take(reply)
         elif reply.not_found:
-            self._flags.pop(place, None)
+            self._flags[place] = None
         return reply
 
     def _lane_for(self, target: Target, action: SetWeight | ReleaseRoute) -> FlagDoor:

@@ -41,8 +41,10 @@ class Patch:
 Write = Nothing | Fence | Patch | Problem
 
 
-def decide_write(seen: FlagObject | None, target: Target, action: SetWeight | ReleaseRoute, epoch: int) -> Write:
-    """What to send so that the flag is as the action wants it."""
+def decide_write(
+    seen: FlagObject | None, target: Target, action: SetWeight | ReleaseRoute, epoch: int, *, gone: str = ""
+) -> Write:
+    """What to send so that the flag is as the action wants it. `gone`: a release whose marks nobody minds any more."""
     if seen is None:
         return Nothing() if isinstance(action, ReleaseRoute) else _gone(target)
     if epoch_of(seen.annotations) > epoch:
@@ -52,7 +54,17 @@ def decide_write(seen: FlagObject | None, target: Target, action: SetWeight | Re
     value = value_of(action.canary)
     if value is None:
         return Problem(Reason.ROUTE_INVALID, f"{label_of(target)} has no value for {action.canary:g} %")
-    return _set(seen, target, value, annotations_of(action.mark, target.release, epoch))
+    if action.canary > (weight_of(seen.value(flag_of(target).key) or "") or 0.0):
+        problem = _no_raise(seen, target, gone) or value_problem(target, seen)
+        if problem is not None:
+            return problem
+    return _patch(_changed(seen, flag_of(target).key, value, annotations_of(action.mark, target.release, epoch)))
+
+
+def other_release(seen: FlagObject | None, target: Target) -> str:
+    """The other release whose marks the flag bears; empty when there is none."""
+    other = (seen.annotations or {}).get(RELEASE, "") if seen is not None else ""
+    return "" if other == target.release else other
 
 
 def stamped(seen: FlagObject, epoch: int) -> tuple[Op, ...]:
@@ -67,25 +79,19 @@ def tested(seen: FlagObject, key: str) -> tuple[object, ...]:
 
 def _release(seen: FlagObject, target: Target, value: str) -> Write:
     """The value of before, without our marks; nothing where the flag is in another release's hands by now."""
-    if (seen.annotations or {}).get(RELEASE, target.release) != target.release:
+    if other_release(seen, target):
         return Nothing()
     key = flag_of(target).key
     return _patch(_unmarked(seen) if seen.value(key) is None else _changed(seen, key, value, {}))
 
 
-def _set(seen: FlagObject, target: Target, value: str, marks: Mapping[str, str]) -> Write:
-    """Off can always be written; a raise needs a flag that says something and is in nobody else's hands."""
-    key, wanted = flag_of(target).key, weight_of(value) or 0.0
-    now = weight_of(seen.value(key) or "")
-    raised = wanted > (now or 0.0)
-    other = (seen.annotations or {}).get(RELEASE, target.release)
-    if other != target.release and raised:
-        text = f"{label_of(target)} is in the hands of SparkRelease {other}; one ConfigMap serves one release at a time"
-        return Problem(Reason.ROUTE_CONFLICT, text)
-    problem = value_problem(target, seen)
-    if problem is not None and raised and seen.value(key) is None:
-        return problem
-    return _patch(_changed(seen, key, value, marks))
+def _no_raise(seen: FlagObject, target: Target, gone: str) -> Problem | None:
+    """Why a flag that is in somebody else's hands is not raised; off can always be written."""
+    other = other_release(seen, target)
+    if not other or other == gone:
+        return None
+    text = f"{label_of(target)} is in the hands of SparkRelease {other}; one ConfigMap serves one release at a time"
+    return Problem(Reason.ROUTE_CONFLICT, text)
 
 
 def _gone(target: Target) -> Problem:

@@ -1,0 +1,34 @@
+"""docs/architecture.md answers where things are: what it names is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
+TEXT = PAGE.read_text()
+LINKS = sorted(set(re.findall(r"\]\(([^)#]+)", TEXT)))
+ROWS = [line for line in TEXT.splitlines() if line.startswith(("| where", "| when", "| which", "| in which"))]
+ASKED = ("a weight is decided", "a weight is written", "a condition is set", "PromQL is built", "evidence is hashed")
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_what_the_page_links_to_is_there(link: str) -> None:
+    assert (PAGE.parent / link).exists()
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_module_named_beside_another_is_beside_it(row: str) -> None:
+    files = [PAGE.parent / link for link in re.findall(r"\]\(([^)]+)", row)]
+    folders = {file if file.is_dir() else file.parent for file in files}
+    source = PAGE.parents[1] / "operator" / "sparkrelease"
+    for name in re.findall(r"`([\w/]+\.py)`", row):
+        places = [*(folder / name for folder in folders), source / name]
+        assert any(place.exists() for place in places), name
+
+
+@pytest.mark.parametrize("question", ASKED)
+def test_five_questions_are_answered_in_one_row_each(question: str) -> None:
+    assert len([row for row in ROWS if f"where {question} |" in row]) == 1
