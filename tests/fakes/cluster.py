@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,11 @@ from sparkrelease.ports.cluster import FINALIZER, ObjectKey, WriteOutcome, Writt
 from sparkrelease.ports.traffic import Acceptance, Applied, ApplyOutcome, Capabilities, Target
 
 Body = dict[str, Any]
+
+
+def copied(body: Mapping[str, Any]) -> Body:
+    """What a reader gets, by way of JSON as over a wire."""
+    return dict(json.loads(json.dumps(body)))
 
 
 class ProcessDiedError(Exception):
@@ -99,7 +103,7 @@ class FakeCluster:
     def create(self, namespace: str, name: str, spec: Mapping[str, Any]) -> ObjectKey:
         key = ObjectKey(namespace, name)
         meta = {"namespace": namespace, "name": name, "uid": f"uid-{namespace}-{name}-{self._version}", "generation": 1}
-        self.releases[key] = {"metadata": meta, "spec": copy.deepcopy(dict(spec))}
+        self.releases[key] = {"metadata": meta, "spec": copied(dict(spec))}
         self._changed(key, "ADDED")
         return key
 
@@ -193,7 +197,7 @@ class FakeCluster:
     def _changed(self, key: ObjectKey, event: str = "MODIFIED") -> None:
         body = self.releases[key]
         body["metadata"]["resourceVersion"] = self.bump()
-        self.watch.append(("SparkRelease", event, copy.deepcopy(body)))
+        self.watch.append(("SparkRelease", event, copied(body)))
 
     def _let_go(self, key: ObjectKey) -> None:
         body = self.releases[key]
@@ -219,7 +223,7 @@ class FakeObjects:
         if body["status"] != stored:
             self._cluster._changed(key)
         self._cluster.end(call)
-        return Written(WriteOutcome.DONE, copy.deepcopy(body))
+        return Written(WriteOutcome.DONE, copied(body))
 
     async def set_finalizer(
         self, key: ObjectKey, resource_version: str, present: bool, known: Sequence[str] | None = None
@@ -231,7 +235,7 @@ class FakeObjects:
         body = self._cluster.releases[key]
         body["metadata"]["finalizers"] = [FINALIZER] if present else []
         self._cluster._changed(key)
-        answer = copy.deepcopy(body)
+        answer = copied(body)
         self._cluster._let_go(key)
         self._cluster.end(call)
         return Written(WriteOutcome.DONE, answer)
@@ -243,14 +247,14 @@ class FakeObjects:
         if body is None:
             return Written(WriteOutcome.GONE)
         if body["metadata"]["resourceVersion"] != resource_version:
-            return Written(WriteOutcome.CONFLICT, copy.deepcopy(body))
+            return Written(WriteOutcome.CONFLICT, copied(body))
         return None
 
     async def fetch(self, key: ObjectKey) -> Written:
         if self._cluster.dead:
             raise ProcessDiedError("fetch")
         body = self._cluster.releases.get(key)
-        return Written(WriteOutcome.DONE, copy.deepcopy(body)) if body else Written(WriteOutcome.GONE)
+        return Written(WriteOutcome.DONE, copied(body)) if body else Written(WriteOutcome.GONE)
 
     async def list_objects(self, kind: str, take: Callable[[Sequence[Mapping[str, object]]], None]) -> Problem | None:
         lists: dict[str, Sequence[Body]] = {
@@ -259,7 +263,7 @@ class FakeObjects:
             "ReleaseApproval": self._cluster.approvals,
         }
         for body in list(lists.get(kind, ())):
-            take([copy.deepcopy(body)])
+            take([copied(body)])
         return None
 
 

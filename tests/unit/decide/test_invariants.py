@@ -356,12 +356,11 @@ def test_no_data_never_raises_a_weight(
         happen(world, what, value)
         world.run_for(value if what == "wait" and isinstance(value, int) else 5)
     world.command = None
-    before, highest = world.status.run, world.status.weight.desired
+    before, highest, entries = world.status.run, world.status.weight.desired, len(world.entries)
     passed = [e for e in world.entries if e.kind in {Reason.GATE_PASSED, Reason.GATE_SKIPPED}]
     clock = world.status.stage.observed if world.status.stage is not None else None
     gap = gap if world.spec.thresholds else "everything"
     goes_missing(world, gap, gone)
-    entries = len(world.entries)
     for _ in range(60):
         world.now += world.tick
         for _ in range(3):
