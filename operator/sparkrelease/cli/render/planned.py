@@ -24,17 +24,17 @@ _MOST_EDGES = 4
 
 def render_planned(planned: Planned) -> RenderableType:
     """The table, what preflight says, then the queries by their numbers."""
-    asked = f", answers of {planned.url}" if planned.url else ""
+    answered = bool(planned.url) and planned.away is None
+    asked = f", {'answers' if answered else 'asked'} of {planned.url}" if planned.url else ""
     title = f"{planned.release.namespace}/{planned.release.name} {planned.version}: "
     title += f"{count(len(planned.queries), 'query', 'queries')} of server {planned.server}{asked}"
-    table = Table(title=say(title, Tone.STRONG), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    answered = bool(planned.url) and planned.away is None
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for head in _HEADS if answered else _HEADS[:4]:
         table.add_column(head, header_style=Tone.QUIET.value, overflow="fold", no_wrap=head == "#")
     for number, one in enumerate(planned.queries, start=1):
         answers = [said(one, place, planned) for place in planned.sides] if answered else []
         table.add_row(str(number), say(one.metric), say(_for(one)), say(how_often(one)), *answers)
-    return Group(table, say(""), *_findings(planned), *_queries(planned))
+    return Group(say(title, Tone.STRONG), table, say(""), *_findings(planned), *_queries(planned))
 
 
 def _for(asked: Asked) -> str:

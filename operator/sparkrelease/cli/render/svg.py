@@ -61,7 +61,6 @@ class Panel:
             x, text = self.x.at(value), f"{value:g}{x_unit}"
             # Beyond the frame there is little room: what would reach out of the picture ends with it.
             anchor = "end" if x + _LETTER * len(text) / 2 > self.x.end + _GAP else "middle"
-            x = min(x, self.x.end) if anchor == "end" else x
             d.write(x, self.y.begin + _GAP, text, text_anchor=anchor, fill=FAINT, font_size=11)
         d.shape("line", x1=self.x.begin, x2=self.x.end, y1=self.y.begin, y2=self.y.begin, stroke=FAINT)
 
