@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from testbed.waiting import wait_for
 
@@ -28,11 +29,17 @@ def row(table: str) -> dict[str, str]:
     return {head[a:b].strip(): line[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)}
 
 
+def conditions(status: Mapping[str, Any]) -> dict[str, str]:
+    """By type, what the conditions of a status say."""
+    return {one["type"]: one["status"] for one in status["conditions"]}
+
+
 def test_a_bad_release_is_followed_with_kubectl_from_trial_to_rollback(
     operator: Operator, cluster: Cluster, shop: Shop
 ) -> None:
     shop.open()
     shop.start_load()
+    since = cluster.audit_cursor()
     shop.ship("v2", stages=LONG)
     status = shop.until(
         "a judged and measured stage, every pod of it scraped",
@@ -43,6 +50,9 @@ def test_a_bad_release_is_followed_with_kubectl_from_trial_to_rollback(
             and next(c["reason"] for c in s["conditions"] if c["type"] == "Ready") == "Progressing"
         ),
     )
+
+    first = conditions(next(shop.statuses_written(since)))
+    assert (first["Reconciling"], first["Ready"], first.get("Stalled")) == ("True", "False", None)
 
     seen = row(kubectl(shop, "get", "sr", shop.name))
     assert re.fullmatch(r"\d+[sm]\S*", seen.pop("AGE"))
@@ -75,6 +85,9 @@ def test_a_bad_release_is_followed_with_kubectl_from_trial_to_rollback(
     seen = row(kubectl(shop, "get", "sr", shop.name, "-o", "wide"))
     assert (seen["PHASE"], seen["WEIGHT"], seen["READY"], seen["REASON"]) == ("RolledBack", "0", "False", "RolledBack")
     assert seen["VERDICT"] == "Fail"
+    kubectl(shop, "wait", f"sr/{shop.name}", "--for=condition=Stalled", "--timeout=10s")
+    last = conditions(shop.status)
+    assert (last["Ready"], last["Stalled"], last.get("Reconciling")) == ("False", "True", None)
     events_told(shop, "RollingBack", "RolledBack")
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from sparkrelease.api.flags import LADDER, weight_of
 from testbed.audit import AuditEvent
+from testbed.promises import Chains, Clocks, Named, Quiet, passed_without_data, tells_a_secret
 from testbed.shop import canary_percent, mirrors_to
 
 _EPOCH = "sparkrelease.dev/epoch"
 _RUN = "sparkrelease.dev/run"
+_FINALIZER = "sparkrelease.dev/restore-traffic"
+_ROUTES = frozenset({"httproutes", "grpcroutes"})
 
 
 def _as_stored(events: Iterable[AuditEvent]) -> list[AuditEvent]:
@@ -37,6 +41,8 @@ class Watcher:
     highest_stage: float = 100.0
     flag: str = ""
     """Key of the ConfigMap that holds the weight, where it is a feature flag's."""
+    secrets: tuple[str, ...] = ()
+    """Texts that nothing the operator writes may hold, beside what looks like a secret."""
     broken: list[str] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     writers: list[str] = field(default_factory=list)
@@ -47,23 +53,54 @@ class Watcher:
     _paused: bool = False
     _entries: tuple[str, int] = ("", 0)
     _rolled_back: set[str] = field(default_factory=set)
+    _standing: float = 0.0
+    """What the operator's last write gives canary, as long as that is on the route."""
+    _named: Named = field(default_factory=Named)
+    _chains: Chains = field(default_factory=Chains)
+    _quiet: Quiet = field(default_factory=Quiet)
+    _clocks: Clocks = field(default_factory=Clocks)
 
     def read(self, events: Iterable[AuditEvent]) -> Watcher:
         """Checks every successful write to the namespace."""
-        taken = [e for e in events if e.namespace == self.namespace and e.writes and e.code < 300]
+        done = [e for e in events if e.writes and e.code < 300]
+        taken = [e for e in done if e.namespace == self.namespace]
+        for event in (*taken, *(e for e in done if e.resource == "releasepolicies")):
+            self._named.learn(event)
         for event in _as_stored(taken):
-            body = event.response or {}
-            if event.resource in {"httproutes", "grpcroutes"} and event.user == self.operator_user:
+            body, own = event.response or {}, event.user == self.operator_user
+            if own:
+                self._own(event)
+            self._say_all(event, self._quiet.see(event, own=own))
+            if event.resource in _ROUTES and event.verb in {"delete", "deletecollection"}:
+                self._standing = 0.0
+            elif event.resource in _ROUTES and own:
                 self._route(event, body)
+            elif event.resource in _ROUTES and _RUN not in body.get("metadata", {}).get("annotations", {}):
+                self._standing = 0.0
             elif event.resource == "sparkreleases" and body.get("kind") == "SparkRelease":
                 self._release(event, body)
             elif event.resource == "configmaps":
                 self._evidence(event)
                 self._flag(event, body)
+        self.broken += [f"evidence: {sentence}" for _, sentence in self._chains.broken()]
         return self
 
     def _say(self, event: AuditEvent, text: str) -> None:
         self.broken.append(f"{event.received} {event.verb} {event.resource}/{event.name}: {text}")
+
+    def _say_all(self, event: AuditEvent, sentences: Iterable[str]) -> None:
+        for sentence in sentences:
+            self._say(event, sentence)
+
+    def _own(self, event: AuditEvent) -> None:
+        """What holds of everything the operator writes: it is named by a release, and holds no secret."""
+        if (why := self._named.unnamed(event)) is not None:
+            self._say(event, f"the operator has no business with it: {why}")
+        told = {"sparkreleases": "status", "configmaps": "data"}.get(event.resource)
+        if told is not None or event.resource == "events":
+            text = json.dumps(event.response.get(told) if told else event.response)
+            if tells_a_secret(text, self.secrets):
+                self._say(event, "a secret is told")
 
     def _route(self, event: AuditEvent, body: dict[str, Any]) -> None:
         rules = body.get("spec", {}).get("rules", [])
@@ -100,6 +137,7 @@ class Watcher:
             self._say(event, f"weight {weight} is above the highest stage")
         if weight != last:
             self.weights.append(weight)
+        self._standing = weight
         epoch = int(marks.get(_EPOCH, 0) or 0)
         if epoch and epoch < self._epoch:
             self._say(event, f"written under epoch {epoch} after {self._epoch}: two writers")
@@ -110,6 +148,8 @@ class Watcher:
         status = body.get("status") or {}
         if event.subresource == "status" and event.user != self.operator_user:
             self._generation, self._entries = 0, ("", 0)  # a backup was put back: what follows goes on from there
+            self._clocks.forget()
+            self._chains.forget()
         seen = int(status.get("observedGeneration", 0))
         if seen > int(body.get("metadata", {}).get("generation", 0)):
             self._say(event, "observedGeneration is ahead of generation")
@@ -138,9 +178,28 @@ class Watcher:
         ended = {h["run"] for h in status.get("history", [])}
         if run.get("id") in ended and not run.get("end"):
             self._say(event, f"run {run['id']} came back after its end")
+        if event.user == self.operator_user:
+            self._say_all(event, passed_without_data(status))
+            self._say_all(event, self._clocks.see(event, status))
+            self._at_rest(event, body, status)
+
+    def _at_rest(self, event: AuditEvent, body: dict[str, Any], status: dict[str, Any]) -> None:
+        """Canary has nothing left after a rollback, nor when a release is let go."""
+        run, rollback = status.get("run") or {}, status.get("rollback") or {}
+        gone = bool(rollback.get("trafficAt")) and rollback.get("run") == run.get("id")
+        if self._standing > 0 and (status.get("phase") == "RolledBack" or gone):
+            self._say(event, f"rolled back, with {self._standing} on the route")
+        meta = body.get("metadata", {})
+        let_go = bool(meta.get("deletionTimestamp")) and _FINALIZER not in meta.get("finalizers", [])
+        orphan = body.get("spec", {}).get("deletionPolicy") == "Orphan"
+        stays = bool(self.flag) and run.get("end") == "Settled"
+        if let_go and self._standing > 0 and not orphan and not stays:
+            self._say(event, f"let go with {self._standing} on the route")
 
     def _evidence(self, event: AuditEvent) -> None:
         if "-evidence-" not in event.name:
             return
         if event.verb not in {"create", "delete"}:
             self._say(event, "evidence was rewritten")
+        elif event.verb == "create":
+            self._say_all(event, self._chains.see(event.name, event.response))

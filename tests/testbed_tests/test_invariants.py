@@ -65,12 +65,20 @@ def release(desired: float, *, seen: int = 1, generation: int = 1, entries: int 
     return write("sparkreleases", body)
 
 
+def applied(**spec: object) -> AuditEvent:
+    """A person applies the release: what it names, the operator may touch."""
+    traffic = {"gatewayAPI": {"route": {"name": "shop"}}, "featureFlag": {"configMap": "shop-flags"}}
+    body = {"kind": "SparkRelease", "metadata": {"generation": 1}, "spec": {"traffic": traffic, **spec}}
+    return write("sparkreleases", body, user=PERSON)
+
+
 def evidence(verb: str) -> AuditEvent:
-    return write("configmaps", {}, verb=verb, name=f"shop-{RUN}-evidence-000")
+    notes = {"sparkrelease.dev/release": "shop", "sparkrelease.dev/run": RUN}
+    return write("configmaps", {"metadata": {"annotations": notes}}, verb=verb, name=f"shop-{RUN}-evidence-000")
 
 
 def broken(*events: AuditEvent) -> list[str]:
-    return Watcher(NAMESPACE, "shop-canary", OPERATOR).read(events).broken
+    return Watcher(NAMESPACE, "shop-canary", OPERATOR).read([applied(), *events]).broken
 
 
 def test_a_good_run_breaks_nothing() -> None:
@@ -136,7 +144,7 @@ def flag(value: str, user: str = OPERATOR) -> AuditEvent:
     ],
 )
 def test_a_flag_is_a_weight_like_any_other(events: list[AuditEvent], words: str) -> None:
-    found = Watcher(NAMESPACE, "shop-canary", OPERATOR, flag="FEATURE").read(events).broken
+    found = Watcher(NAMESPACE, "shop-canary", OPERATOR, flag="FEATURE").read([applied(), *events]).broken
     assert len(found) == 1, found
     assert words in found[0]
 
@@ -148,4 +156,4 @@ def test_a_flag_that_climbs_as_it_may_and_one_that_a_person_edits_break_nothing(
         for event in (release(weight), flag(value))
     ]
     watcher = Watcher(NAMESPACE, "shop-canary", OPERATOR, flag="FEATURE")
-    assert watcher.read([*up, flag("0"), flag("0.5", user=PERSON)]).broken == []
+    assert watcher.read([applied(), *up, flag("0"), flag("0.5", user=PERSON)]).broken == []

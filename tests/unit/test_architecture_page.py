@@ -32,3 +32,11 @@ def test_a_module_named_beside_another_is_beside_it(row: str) -> None:
 @pytest.mark.parametrize("question", ASKED)
 def test_five_questions_are_answered_in_one_row_each(question: str) -> None:
     assert len([row for row in ROWS if f"where {question} |" in row]) == 1
+
+
+def test_every_invariant_has_its_row_and_what_shows_it_is_there() -> None:
+    table = TEXT.split("| invariant |", 1)[1].splitlines()[2:]
+    assert [int(row.split()[1]) for row in table] == list(range(1, 17))
+    named = [re.findall(r"`(tests/[\w/.]+)`", row) for row in table]
+    assert all(named)
+    assert [name for names in named for name in names if not (PAGE.parents[1] / name).exists()] == []
