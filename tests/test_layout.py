@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -55,3 +57,16 @@ def test_no_module_is_too_long_to_hold_in_the_head() -> None:
             warnings.warn(f"{path.relative_to(ROOT)} has {lines} lines: look for a part to split off", stacklevel=1)
     too_long = {str(path.relative_to(ROOT)): lines for path, lines in lengths.items() if lines > LINES_AT_MOST}
     assert too_long == {}
+
+
+def floors_of_the_contract() -> set[str]:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    return {floor for layer in layers for floor in re.findall(r"\w+", layer)}
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_floor_that_imports_are_held_to_has_its_row_in_the_table_of_floors(page: str) -> None:
+    table = (ROOT / page).read_text().split("| floor |", 1)[1].split("\n\n", 1)[0]
+    first = [row.split("|")[1] for row in table.splitlines()[2:]]
+    assert {name for cell in first for name in re.findall(r"`(\w+?)(?:/|\.py)`", cell)} == floors_of_the_contract()

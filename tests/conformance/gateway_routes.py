@@ -280,11 +280,13 @@ class GatewayRoutes:
     def _traffic(self) -> Traffic:
         sides = {side: {"service": f"shop-{side}", "port": PORT} for side in ("stable", "canary")}
         if self.owned:
+            call = {"method": {"service": "api.Shop", "method": "Buy"}}
+            match = call if self.kind == "GRPCRoute" else {"path": {"value": API_PATHS[self.kind]}}
             owned = {
                 "kind": self.kind,
                 "parentRefs": [self.cluster.gateway_parent_ref],
                 "hostnames": [self.host],
-                "rules": [{"name": "api", "matches": [{"path": {"value": "/api"}}]}, {"name": "rest"}],
+                "rules": [{"name": "api", "matches": [match]}, {"name": "rest"}],
             }
             return Traffic.model_validate({**sides, "gatewayAPI": {"owned": owned}})
         return Traffic.model_validate({**sides, "gatewayAPI": {"route": {"kind": self.kind, "name": self.name}}})

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def desk(cluster: Cluster) -> Iterator[FlagDesk]:
     """An application in a namespace, for all tests of this module: each test makes the ConfigMap anew."""
-    if cluster.lane == "kind":
-        pytest.skip("a real kubelet takes a minute to bring a flag into a pod")
     made = FlagDesk(cluster, cluster.namespace("conformance"), "desk").begin(allowed=False)
     made.cluster.delete("v1", "ConfigMap", made.flags, made.namespace)
     yield made

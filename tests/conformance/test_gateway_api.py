@@ -82,3 +82,8 @@ class TestOwnedHTTPRoute(GatewayAPIConformance):
 
 class TestReferencedGRPCRoute(GatewayAPIConformance):
     kind = "GRPCRoute"
+
+
+class TestOwnedGRPCRoute(GatewayAPIConformance):
+    kind = "GRPCRoute"
+    owned = True

@@ -79,8 +79,6 @@ def flag_operator(operators: SoleOperator, cluster: Cluster) -> Operator:
 @pytest.fixture
 def desk(cluster: Cluster) -> Iterator[FlagDesk]:
     """A desk with its flag off; in the end every write of it must have kept the promises."""
-    if cluster.lane == "kind":
-        pytest.skip("a real kubelet takes a minute to bring a flag into a pod")
     since = cluster.audit_cursor()
     made = FlagDesk(cluster, cluster.namespace("flag"), "desk")
     yield made

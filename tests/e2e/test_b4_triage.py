@@ -97,8 +97,6 @@ class Triage:
 
 @pytest.fixture(scope="module")
 def triage(cluster: Cluster, operators: SoleOperator) -> Iterator[Triage]:
-    if cluster.lane == "kind":
-        pytest.skip("a real kubelet takes a minute to bring a flag into a pod")
     operators.run(servers=flag_config(cluster)["servers"])
     begun, since = Triage(cluster), cluster.audit_cursor()
     try:

@@ -73,8 +73,9 @@ def test_the_cluster_is_the_projects_with_an_audit_log(monkeypatch: pytest.Monke
     ours = yaml.safe_load((PROJECT / "kind-config.yaml").read_text())
     config = kind_config()
     assert config["networking"] == ours["networking"]
-    proxy, plane = (yaml.safe_load(patch) for patch in config["kubeadmConfigPatches"])
+    proxy, kubelet, plane = (yaml.safe_load(patch) for patch in config["kubeadmConfigPatches"])
     assert proxy["nftables"]["minSyncPeriod"] == "50ms"
+    assert kubelet["syncFrequency"] == "1s"
     arguments = {one["name"]: one["value"] for one in plane["apiServer"]["extraArgs"]}
     (mount,) = config["nodes"][0]["extraMounts"]
     assert arguments["audit-policy-file"] == mount["containerPath"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,19 @@ def test_a_verdict_changed_under_a_new_chain_is_named(capsys: pytest.CaptureFixt
     said = capsys.readouterr().out
     assert "entry 5 does not come out as it was recorded" in said
     for word in ("field       kind", "stored      GatePassed", "recomputed  TriggerFired"):
+        assert word in said
+
+
+def test_a_rollback_laid_at_another_rule_s_door_under_a_new_chain_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    entries = rolled_back()
+    (fired,) = [place for place, entry in enumerate(entries) if entry.kind == Reason.TRIGGER_FIRED.value]
+    assert entries[fired].data["trigger"] == "burst"
+    entries[fired] = dataclasses.replace(entries[fired], data={**entries[fired].data, "trigger": "latency"})
+    one = door(entries, rechained(entries))
+    assert replay_evidence(one, "shop", None, Format.TEXT) is ExitCode.DIFFERS
+    said = capsys.readouterr().out
+    assert f"entry {fired + 1} does not come out as it was recorded" in said
+    for word in ("field       data.trigger", "stored      latency", "recomputed  burst"):
         assert word in said
 
 

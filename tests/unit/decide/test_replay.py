@@ -15,7 +15,7 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Phase, Verdict
 from sparkrelease.decide.continuity import Stood, leap_of
 from sparkrelease.decide.evidence import Entry
-from sparkrelease.decide.facts import Counts, Window
+from sparkrelease.decide.facts import Counts, Value, Window
 from sparkrelease.decide.inputs import Inputs, pack, status_data, unpack
 from sparkrelease.decide.lifecycle import decide
 from sparkrelease.decide.replay import Difference, replay
@@ -140,6 +140,48 @@ def test_other_inputs_make_another_decision() -> None:
     data = {**entries[place].data, "inputs": pack(dataclasses.replace(inputs, facts=facts))}
     difference = first_difference(changed(entries, place, data=data))
     assert (difference.entry, difference.field) == (place + 1, "kind")
+
+
+def two_rules() -> list[Entry]:
+    """A run with a trigger on errors and one on lag, which went back for its errors."""
+    rules = [
+        {"name": "burst", "all": [{"metric": "http", "op": ">", "value": 0.05}], "for": "0s"},
+        {"name": "late", "all": [{"metric": "lag", "op": ">", "value": 30}], "for": "0s"},
+    ]
+    metrics = [{"name": "http", "bad": "bad_total", "total": "all_total"}, {"name": "lag", "value": "lag"}]
+    world = World(spec=spec(metrics=metrics, triggers=rules), readings={"lag": (Value(1), Value(1))})
+    world.reach(25)
+    world.reading = Counts(500, 1000)
+    world.run_for(60, until=Phase.ROLLED_BACK)
+    assert world.status.rollback is not None and world.status.rollback.trigger == "burst"
+    return world.stored()
+
+
+def test_inputs_by_which_another_rule_would_have_fired_are_named_with_both_rules() -> None:
+    """Whoever lays a rollback at another rule's door changes what was measured, and then what the entry tells of it."""
+    entries = two_rules()
+    place = at(entries, Reason.TRIGGER_FIRED)
+    inputs = inputs_at(entries, place)
+    measured = {"http": Counts(0, 1000), "lag": Value(90)}
+    metrics = {name: dataclasses.replace(inputs.facts.metrics[name], canary=one) for name, one in measured.items()}
+    forged = dataclasses.replace(inputs, facts=dataclasses.replace(inputs.facts, metrics=metrics))
+    (would_be,) = decide(forged.spec, forged.status, forged.facts, forged.now).entries
+    first = first_difference(with_inputs(entries, place, forged))
+    assert (first.entry, first.field) == (place + 1, "message")
+    assert ": burst: http 50%" in str(first.stored) and ": late: lag 90" in str(first.recomputed)
+    data = {**would_be.data, "trigger": "burst"}
+    told = changed(entries, place, message=would_be.message, data=data)
+    second = first_difference(with_inputs(told, place, forged))
+    assert (second.entry, second.field) == (place + 1, "data.trigger")
+    assert (second.stored, second.recomputed) == ("burst", "late")
+
+
+def test_an_entry_that_tells_of_another_rule_than_fired_is_named_with_both_rules() -> None:
+    entries = two_rules()
+    place = at(entries, Reason.TRIGGER_FIRED)
+    difference = first_difference(changed(entries, place, data={**entries[place].data, "trigger": "late"}))
+    assert (difference.entry, difference.field) == (place + 1, "data.trigger")
+    assert (difference.stored, difference.recomputed) == ("late", "burst")
 
 
 def test_a_status_that_leaps_between_two_decisions_is_named() -> None:

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from sparkrelease.adapters.kubernetes.evidence import ConfigMapEvidence
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Phase, Verdict
-from sparkrelease.decide.facts import Ask, Baseline, Buckets, Counts, Facts, History, Reading, Track, Value
+from sparkrelease.decide.facts import Ask, Baseline, Buckets, Counts, Facts, History, Reading, Track, Value, Window
+from sparkrelease.decide.plan import Plan
+from sparkrelease.ports.api_server import Reply
+from sparkrelease.ports.cluster import ObjectKey
 from unit.decide.signatures import sign
 from unit.decide.world import START, World, spec
 
 FILE = Path(__file__).resolve().parents[3] / "manifests" / "policies" / "spark-standard.yaml"
 POLICY: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))["spec"]
 TICK, OVER, REREAD = timedelta(seconds=15), timedelta(minutes=30), timedelta(minutes=2)
+WINDOW = timedelta(seconds=15)
 IN_THE_NIGHT = timedelta(minutes=1)
 """Between two looks in the watch: nothing in it is told apart by less."""
 
 MIB = 1 << 20
+MOST_CONFIG_MAPS, MOST_BYTES = 60, 2 * MIB
+"""The budget of a standard run's evidence."""
+
 WARMED = 60.0
 """Seconds of health before anything happens."""
 
@@ -75,6 +85,10 @@ class Desk(World):
     slopes: dict[str, float] = field(default_factory=dict)
     """By metric, what canary's history rises by a minute."""
     read_at: datetime | None = None
+    counts: bool = False
+    """Whether there are windows to compare the two sides by: a quarter of a minute each, as the policy asks."""
+    batches: list[list[str]] = field(default_factory=list)
+    """Evidence of the run as it is stored: what one decision leaves is one write."""
 
     def facts(self, **more: object) -> Facts:
         if self.read_at is None or self.now - self.read_at >= REREAD:
@@ -82,7 +96,24 @@ class Desk(World):
             for metric, level in (("memory", 200.0 * MIB), ("key-life", 50.0)):
                 sides = (self._past(level, self.slopes.get(metric, 0.0)), self._past(level, 0.0))
                 self.history[metric] = History(metric, self.now, OVER, *sides)
+        if self.counts:
+            self.windows = {test["metric"]: self._new_windows(test["metric"]) for test in POLICY["comparison"]["tests"]}
         return super().facts(**more)
+
+    def _new_windows(self, metric: str) -> tuple[Window, ...]:
+        """Those that ended since the last look."""
+        seen = HEALTHY[metric]
+        assert isinstance(seen, Counts | Buckets)
+        last = datetime.fromtimestamp(self.now.timestamp() // WINDOW.seconds * WINDOW.seconds, UTC)
+        ends = [last - back * WINDOW for back in reversed(range(self.tick // WINDOW))]
+        return tuple(Window(end, WINDOW, seen, seen) for end in ends)
+
+    def _chain(self, plan: Plan) -> None:
+        if any(draft.kind is Reason.RUN_STARTED for draft in plan.entries):
+            self.batches = []
+        super()._chain(plan)
+        if plan.entries:
+            self.batches.append([one.line for one in self.chain[-len(plan.entries) :]])
 
     def _past(self, level: float, slope: float) -> tuple[Track, ...]:
         """Forty minutes, the last of them at the level."""
@@ -127,6 +158,33 @@ def signed() -> Desk:
     return world
 
 
+class Shelf:
+    """An API server that takes every ConfigMap; it keeps their names and how many bytes each of them is."""
+
+    def __init__(self) -> None:
+        self.sizes: dict[str, int] = {}
+
+    async def request(self, method: str, path: str, **rest: Any) -> Reply:  # noqa: ANN401 - an ApiServer's
+        assert (method, path) == ("POST", "/api/v1/namespaces/shop/configmaps")
+        name = rest["body"]["metadata"]["name"]
+        assert name not in self.sizes
+        self.sizes[name] = len(json.dumps(rest["body"], separators=(",", ":"), ensure_ascii=False).encode())
+        return Reply(201, rest["body"])
+
+
+def on_the_shelf(world: Desk) -> dict[str, int]:
+    """The run's ConfigMaps and their bytes, as the operator's own door to evidence stores them."""
+    shelf = Shelf()
+    run = world.status.run
+    assert run is not None
+    store, index = ConfigMapEvidence(shelf), 0
+    for batch in world.batches:
+        names = asyncio.run(store.store(ObjectKey("shop", "shop"), run.id, index, batch))
+        assert isinstance(names, tuple)
+        index += len(names)
+    return shelf.sizes
+
+
 def test_eight_of_nine_checks_are_not_enough() -> None:
     for name in [item["name"] for item in POLICY["preflight"]]:
         world = scanned({name: "it is not so"})
@@ -149,6 +207,7 @@ def test_two_of_three_signatures_are_not_enough() -> None:
 @pytest.mark.timeout(600)  # a quarter of a minute of computing, and the machine may be busy with other tests
 def test_a_healthy_release_takes_25_hours_and_a_half_and_is_quiet_on_all_of_the_way() -> None:
     world = signed()
+    world.counts = True
     began = world.now
     entered: list[tuple[float, datetime]] = [(1, began)]
     seen: set[str] = set()
@@ -181,6 +240,12 @@ def test_a_healthy_release_takes_25_hours_and_a_half_and_is_quiet_on_all_of_the_
     assert world.kinds().count(Reason.GATE_PASSED) == 5
     assert seen == {Verdict.PASS.value}
     assert world.status.rollback is None
+    assert [test.windows > 6000 for test in world.status.tests] == [True, True]
+    stored = on_the_shelf(world)
+    assert sum(map(len, world.batches)) == len(world.chain)
+    print(f"\n{len(world.chain)} entries, {len(stored)} ConfigMaps, {sum(stored.values()) / 1024:.0f} KiB")
+    assert len(stored) <= MOST_CONFIG_MAPS
+    assert sum(stored.values()) <= MOST_BYTES
 
 
 def test_a_defect_that_shows_at_a_quarter_of_the_traffic_goes_back_after_the_five_minutes_of_its_trigger() -> None:
