@@ -190,6 +190,11 @@ class FakeCluster:
             self.dead = True
             raise ProcessDiedError(call.kind)
 
+    @property
+    def version(self) -> int:
+        """The last resourceVersion given."""
+        return self._version
+
     def bump(self) -> str:
         self._version += 1
         return str(self._version)
@@ -256,7 +261,8 @@ class FakeObjects:
         body = self._cluster.releases.get(key)
         return Written(WriteOutcome.DONE, copied(body)) if body else Written(WriteOutcome.GONE)
 
-    async def list_objects(self, kind: str, take: Callable[[Sequence[Mapping[str, object]]], None]) -> Problem | None:
+    async def list_objects(self, kind: str, take: Callable[[Sequence[Mapping[str, object]]], None]) -> Problem | str:
+        began = str(self._cluster.version)
         lists: dict[str, Sequence[Body]] = {
             "SparkRelease": list(self._cluster.releases.values()),
             "ReleasePolicy": list(self._cluster.policies.values()),
@@ -264,7 +270,7 @@ class FakeObjects:
         }
         for body in list(lists.get(kind, ())):
             take([copied(body)])
-        return None
+        return began
 
 
 class FakeEvidence:
