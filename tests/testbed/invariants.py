@@ -75,8 +75,8 @@ class Watcher:
                 self._standing = 0.0
             elif event.resource in _ROUTES and own:
                 self._route(event, body)
-            elif event.resource in _ROUTES and _RUN not in body.get("metadata", {}).get("annotations", {}):
-                self._standing = 0.0
+            elif event.resource in _ROUTES:
+                self._by_others(body)
             elif event.resource == "sparkreleases" and body.get("kind") == "SparkRelease":
                 self._release(event, body)
             elif event.resource == "configmaps":
@@ -113,6 +113,12 @@ class Watcher:
             elif sum(weights) not in {100, 100_000}:
                 self._say(event, f"weights {weights} do not sum to the whole")
         self._weight(event, body, canary_percent(body, self.canary))
+
+    def _by_others(self, body: dict[str, Any]) -> None:
+        """What others leave of the operator's weight: nothing on a route put up anew, less where they took it back."""
+        ours = _RUN in body.get("metadata", {}).get("annotations", {})
+        left = canary_percent(body, self.canary) if body.get("spec", {}).get("rules") else 0.0
+        self._standing = min(self._standing, left) if ours else 0.0
 
     def _flag(self, event: AuditEvent, body: dict[str, Any]) -> None:
         value = body.get("data", {}).get(self.flag)

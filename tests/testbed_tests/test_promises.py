@@ -54,6 +54,13 @@ def test_a_rollback_that_says_it_is_over_with_weight_on_the_route_is_named(said:
     assert broken(*up, route(0), release(0, **said)) == []
 
 
+def test_a_weight_that_others_took_back_is_no_longer_the_operator_s_and_one_they_raise_never_was() -> None:
+    up, over = [release(25), route(25)], release(0, phase="RolledBack")
+    assert broken(*up, route(0, user=PERSON), over) == []
+    assert broken(*up, route(0), route(70, user=PERSON), over) == []
+    names_one(broken(*up, route(70, user=PERSON), over), "rolled back, with 25.0 on the route")
+
+
 def test_a_rollback_whose_write_is_not_answered_yet_is_none() -> None:
     under_way = {key: value for key, value in ROLLBACK.items() if key != "trafficAt"}
     assert broken(release(25), route(25), release(0, phase="RollingBack", rollback=under_way)) == []
