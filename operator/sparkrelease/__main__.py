@@ -155,7 +155,11 @@ class OperatorProcess:
             watching=self._watching,
         )
         self._watches = Watches(
-            accounts.operator, self.engine.intake.see, namespaces=config.namespaces, gateways=gateways
+            accounts.operator,
+            self.engine.intake.see,
+            self.engine.resync.since,
+            namespaces=config.namespaces,
+            gateways=gateways,
         )
 
     async def run(self) -> None:

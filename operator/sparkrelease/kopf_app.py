@@ -11,9 +11,10 @@ import itertools
 import logging
 import random
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
+import aiohttp
 import kopf
 
 from sparkrelease.adapters.kubernetes.credentials import Identity, log_in
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 
 Deliver = Callable[[str, str | None, Mapping[str, object]], None]
 """Takes kind, event type and object; called in the engine's loop."""
+
+Since = Callable[[str], Coroutine[None, None, str]]
+"""Answers the version at which a watch of a kind begins, empty for the state there is; awaited in the engine's loop."""
 
 _GATEWAY_API = "gateway.networking.k8s.io"
 _WATCHED = (
@@ -38,6 +42,9 @@ _GATEWAYS = (
     ("GatewayClass", _GATEWAY_API, "v1", "gatewayclasses"),
 )
 _DEPLOYMENTS = ("Deployment", "apps", "v1", "deployments")
+_INITIAL = frozenset({"sendInitialEvents", "resourceVersionMatch"})
+"""What kopf adds to a watch with which it wants all objects."""
+
 _RESTART_PAUSE = 2.0
 _TOKEN_LIFE = timedelta(minutes=10)
 """A token is read again this often; rotated ones stay valid for much longer."""
@@ -73,15 +80,23 @@ class Watches:
     Args:
         identity: who logs in.
         deliver: takes what is seen; called in the loop that `start` is called in.
+        since: tells where a watch begins; awaited in the same loop.
         namespaces: those served; all when empty.
         gateways: whether Gateways and their classes may be watched.
     """
 
     def __init__(
-        self, identity: Identity, deliver: Deliver, *, namespaces: tuple[str, ...] = (), gateways: bool = True
+        self,
+        identity: Identity,
+        deliver: Deliver,
+        since: Since,
+        *,
+        namespaces: tuple[str, ...] = (),
+        gateways: bool = True,
     ) -> None:
         self._identity = identity
         self._deliver = deliver
+        self._since = since
         self._namespaces = namespaces
         self._watched = _WATCHED + (_GATEWAYS if gateways else ())
         self._engine_loop: asyncio.AbstractEventLoop | None = None
@@ -153,7 +168,8 @@ class Watches:
 
     def _handler(self, kind: str) -> Callable[..., Awaitable[None]]:
         async def see(event: kopf.RawEvent, **_: object) -> None:
-            self._hand_over(kind, event["type"], event["object"])
+            # Kopf takes a watch that has begun for a list until the first bookmark; it shows news from the start.
+            self._hand_over(kind, event["type"] or "ADDED", event["object"])
 
         return see
 
@@ -161,7 +177,24 @@ class Watches:
         if self._engine_loop is not None and not self._engine_loop.is_closed():
             self._engine_loop.call_soon_threadsafe(self._deliver, kind, event, body)
 
-    async def _log_in(self, **_: object) -> kopf.ConnectionInfo:
+    async def _begin_watch(
+        self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Lets a watch begin at a list of the engine's own, where kopf asks the server to send everything first."""
+        query = request.url.query
+        if "sendInitialEvents" in query:
+            version = await self._version_of(request.url.name)
+            kept = {name: value for name, value in query.items() if name not in _INITIAL}
+            request.url = request.url.with_query(kept | ({"resourceVersion": version} if version else {}))
+        return await send(request)
+
+    async def _version_of(self, plural: str) -> str:
+        kind = next((kind for kind, _, _, name in self._watched if name == plural), None)
+        if kind is None or self._engine_loop is None:
+            return ""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._since(kind), self._engine_loop))
+
+    async def _log_in(self, **_: object) -> kopf.AiohttpSession:
         login = await log_in(self._identity)
         try:
             found = login.configuration
@@ -169,13 +202,22 @@ class Watches:
             if refresh is not None:
                 refresh(found)
             token = str(found.api_key.get("BearerToken", "")).removeprefix("Bearer ") or None
-            return kopf.ConnectionInfo(
+            way = kopf.ConnectionInfo(
                 server=found.host,
                 ca_path=found.ssl_ca_cert,
                 certificate_path=found.cert_file,
                 private_key_path=found.key_file,
                 token=token,
-                proxy_url=found.proxy,
+            )
+            return kopf.AiohttpSession(
+                server=found.host,
+                aiohttp_session=aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(limit=0, ssl=way.as_ssl_context()),
+                    headers=way.as_http_headers(),
+                    proxy=found.proxy,
+                    trust_env=False,
+                    middlewares=(self._begin_watch,),
+                ),
                 expiration=datetime.now(UTC) + _TOKEN_LIFE if token else None,  # noqa: TID251 - kopf compares with it
             )
         finally:
@@ -195,7 +237,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.networking.error_backoffs = _Backoffs()
     settings.watching.server_timeout = 240
     settings.watching.inactivity_timeout = 70
-    settings.watching.chunk_size = 200
+    settings.watching.initial_streaming = True  # no lists; see Watches._begin_watch for where watches begin
     # Nothing waits in a worker. Few of them, each staying a while, would hold up the news of thousands of objects for
     # minutes and keep all of these in memory meanwhile.
     settings.queueing.worker_limit = None

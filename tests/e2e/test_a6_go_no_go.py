@@ -82,6 +82,7 @@ def approvals_in_evidence(shop: Shop) -> list[Mapping[str, Any]]:
     return [entry for entry in map(json.loads, lines) if entry["kind"] in {"Approved", "NoGo"}]
 
 
+@pytest.mark.timeout(240)
 def test_ten_items_and_three_people_bring_a_release_to_its_end(shop: Shop, say: Say) -> None:
     shipped(shop, checklist=CHECKLIST)
     since = shop.cluster.audit_cursor()

@@ -31,7 +31,12 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster
     from testbed.sole_operator import SoleOperator
 
+pytestmark = pytest.mark.timeout(400)
+
 POLICY = "spark-standard"
+CHECKED = 150
+"""Seconds for a wait with preflight in it: a Job that a busy machine starts too late is run again after 30."""
+
 BOARD = (
     User("lena@example.org", ("devops-lead", "approvers")),
     User("mira@example.org", ("cto", "approvers")),
@@ -85,7 +90,7 @@ class Floor:
         for desk in self.desks.values():
             desk.release_by(POLICY, SETTLE)
         for desk in self.desks.values():
-            status = desk.until_phase("AwaitingApproval", timeout=60)
+            status = desk.until_phase("AwaitingApproval", timeout=CHECKED)
             assert status["preflight"]["progress"] == "9/9"
             assert (status["gateText"], desk.canary_weight()) == ("0/10", 0)
         for desk in self.desks.values():
@@ -167,7 +172,7 @@ def check_what_came_before(body: dict[str, Any], folder: Path) -> None:
 
 def test_a_defect_at_a_quarter_of_the_traffic_goes_back_and_tells_why(floor: Floor, tmp_path: Path) -> None:
     desk = floor.desks["broken"]
-    desk.until_weight(25, timeout=60)
+    desk.until_weight(25, timeout=CHECKED)
     desk.break_canary("server-errors")
     desk.until_phase("RolledBack", timeout=30)
     status = desk.until("stored", lambda s: not s.get("pendingEvidence") and "trafficAt" in s.get("rollback", {}))
@@ -198,7 +203,7 @@ def test_a_healthy_release_passes_six_of_six_at_five_stages_is_watched_promoted_
     floor: Floor, tmp_path: Path
 ) -> None:
     desk = floor.desks["well"]
-    desk.until_phase("Watching", timeout=120)
+    desk.until_phase("Watching", timeout=CHECKED)
     desk.until_condition("Promoted", timeout=120)
     assert desk.status["phase"] == "Succeeded"
     assert desk.told("TriggerFired", "SteppedBack", "RolledBack") == []

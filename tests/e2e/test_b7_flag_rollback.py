@@ -50,6 +50,7 @@ def rollback(desk: FlagDesk, *args: str) -> str:
     return done.stdout
 
 
+@pytest.mark.timeout(240)
 def test_one_command_turns_the_flag_off_and_the_workload_follows_when_nobody_is_on_the_feature(
     flag_operator: Operator, desk: FlagDesk
 ) -> None:

@@ -61,6 +61,7 @@ def under_way(operator: Operator, shop: Shop) -> Shop:
     return shop
 
 
+@pytest.mark.timeout(240)
 def test_pause_resume_promote_and_rollback_do_what_they_say_and_leave_evidence(
     under_way: Shop, say: Say, ask: Callable[..., str]
 ) -> None:

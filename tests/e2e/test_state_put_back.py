@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from testbed.evidence import checked
 from testbed.kubeapi import KubeObject
 from testbed.shop import API_VERSION, KIND
@@ -35,6 +37,7 @@ def command(cluster: Cluster, shop: Shop, verb: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.timeout(240)
 def test_a_status_older_than_its_evidence_is_held_low_until_a_person_says_resume(
     operators: SoleOperator, cluster: Cluster, shop: Shop
 ) -> None:

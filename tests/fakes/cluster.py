@@ -12,10 +12,9 @@ from fakes.clock import FakeClock
 from sparkrelease.api.problem import Problem
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import SparkReleaseStatus
-from sparkrelease.decide.facts import Finding, Route, RouteMark, Side, Verification
-from sparkrelease.decide.plan import EventDraft, ReleaseRoute, SetWeight
+from sparkrelease.decide.facts import RouteMark, Side
+from sparkrelease.decide.plan import EventDraft
 from sparkrelease.ports.cluster import FINALIZER, ObjectKey, WriteOutcome, Written
-from sparkrelease.ports.traffic import Acceptance, Applied, ApplyOutcome, Capabilities, Target
 
 Body = dict[str, Any]
 
@@ -190,6 +189,11 @@ class FakeCluster:
             self.dead = True
             raise ProcessDiedError(call.kind)
 
+    @property
+    def version(self) -> int:
+        """The last resourceVersion given."""
+        return self._version
+
     def bump(self) -> str:
         self._version += 1
         return str(self._version)
@@ -256,7 +260,8 @@ class FakeObjects:
         body = self._cluster.releases.get(key)
         return Written(WriteOutcome.DONE, copied(body)) if body else Written(WriteOutcome.GONE)
 
-    async def list_objects(self, kind: str, take: Callable[[Sequence[Mapping[str, object]]], None]) -> Problem | None:
+    async def list_objects(self, kind: str, take: Callable[[Sequence[Mapping[str, object]]], None]) -> Problem | str:
+        began = str(self._cluster.version)
         lists: dict[str, Sequence[Body]] = {
             "SparkRelease": list(self._cluster.releases.values()),
             "ReleasePolicy": list(self._cluster.policies.values()),
@@ -264,7 +269,7 @@ class FakeObjects:
         }
         for body in list(lists.get(kind, ())):
             take([copied(body)])
-        return None
+        return began
 
 
 class FakeEvidence:
@@ -321,80 +326,6 @@ class FakeWorkloads:
 
     def kinds(self) -> frozenset[str]:
         return frozenset({"EndpointSlice", "Service"})
-
-    def see(self, kind: str, event: str | None, body: Mapping[str, object]) -> None:
-        """What is seen is read from the cluster directly."""
-
-
-class FakeTraffic:
-    """TrafficProvider: one route per name, weights guarded by the epoch stamped on the route."""
-
-    def __init__(self, cluster: FakeCluster) -> None:
-        self._cluster = cluster
-
-    def capabilities(self) -> Capabilities:
-        return Capabilities(granularity=0.001, acceptance=Acceptance.GENERATION, owned=True, mirror=True)
-
-    async def preflight(self, target: Target, mirrors: Sequence[float] = ()) -> tuple[Finding, ...]:
-        return ()
-
-    def observe(self, target: Target) -> Route:
-        route = self._cluster.routes.get((target.namespace, target.route_name))
-        if route is None:
-            return Route()
-        accepted = route.accepted == route.generation
-        return Route(
-            exists=True,
-            canary_weight=route.weight,
-            generation=route.generation,
-            verification=Verification.VERIFIED if accepted else Verification.PENDING,
-            reason=Reason.WEIGHT_VERIFIED if accepted else Reason.ROUTE_PENDING,
-            manager=route.manager,
-            mark=route.mark,
-            written_at=route.written_at,
-            write_problem=route.write_problem,
-            original=f"weight {route.weight:g}",
-            mirror=route.mirror,
-        )
-
-    async def refresh(self, target: Target) -> Route:
-        if self._cluster.dead:
-            raise ProcessDiedError("refresh")
-        return self.observe(target)
-
-    async def apply(self, target: Target, action: SetWeight | ReleaseRoute, epoch: int) -> Applied:
-        weight = action.canary if isinstance(action, SetWeight) else 0.0
-        call = self._cluster.begin("route", weight)
-        route = self._cluster.routes[(target.namespace, target.route_name)]
-        if self._cluster.failed(call):
-            route.write_problem = Problem(Reason.ROUTE_WRITE_FAILED, "403")
-            return Applied(ApplyOutcome.FAILED, self._cluster.clock.now(), self.observe(target), route.write_problem)
-        if route.mark is not None and route.mark.epoch > epoch:
-            return Applied(ApplyOutcome.FENCED, self._cluster.clock.now())
-        route.weight, route.manager, route.write_problem = weight, "", None
-        route.mirror = action.mirror if isinstance(action, SetWeight) else 0.0
-        route.mark = action.mark if isinstance(action, SetWeight) else None
-        route.generation += 1
-        route.written_at = self._cluster.clock.now()
-        self._cluster.show_route(target.namespace, target.route_name)
-        self._cluster.end(call)
-        return Applied(ApplyOutcome.CHANGED, route.written_at, self.observe(target))
-
-    async def stamp(self, target: Target, epoch: int, *, over: bool = False) -> Applied:
-        call = self._cluster.begin("stamp", epoch)
-        route = self._cluster.routes[(target.namespace, target.route_name)]
-        if self._cluster.failed(call):
-            return Applied(ApplyOutcome.FAILED, self._cluster.clock.now())
-        if route.mark is not None and route.mark.epoch > epoch and not over:
-            return Applied(ApplyOutcome.FENCED, self._cluster.clock.now())
-        if route.mark is not None:
-            mark = route.mark
-            route.mark = RouteMark(mark.run, epoch, mark.weight, mark.rollback, mark.mirror)
-        self._cluster.end(call)
-        return Applied(ApplyOutcome.CHANGED, self._cluster.clock.now(), self.observe(target))
-
-    def kinds(self) -> frozenset[str]:
-        return frozenset({"HTTPRoute"})
 
     def see(self, kind: str, event: str | None, body: Mapping[str, object]) -> None:
         """What is seen is read from the cluster directly."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fakes.cluster import FakeCluster, FakeTraffic
+from fakes.cluster import FakeCluster
+from fakes.traffic import FakeTraffic
 from sparkrelease.api.problem import Problem
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Route

@@ -7,13 +7,14 @@ from functools import partial
 from typing import Any
 
 from fakes.clock import FakeClock
-from fakes.cluster import Call, FakeCluster, FakeEvidence, FakeObjects, FakeRoute, FakeTraffic, FakeWorkloads
+from fakes.cluster import Call, FakeCluster, FakeEvidence, FakeObjects, FakeRoute, FakeWorkloads
 from fakes.deployments import FakeDeployments
 from fakes.measuring import FakeMeasuring
 from fakes.mitigations import FakeMitigations
 from fakes.named import FakeNamed
 from fakes.notifier import FakeNotifier
 from fakes.preflight import FakeRunner, FakeSource
+from fakes.traffic import FakeTraffic
 from sparkrelease.api.config import OperatorConfig
 from sparkrelease.api.status import SparkReleaseStatus
 from sparkrelease.decide.plan import EventDraft

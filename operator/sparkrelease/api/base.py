@@ -60,7 +60,18 @@ class _Model(BaseModel):
         _take_all_as_given(self)
 
     def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
-        copied = super().model_copy(update=update, deep=deep)
+        """The model with these fields in place of its own, unchecked.
+
+        Done at once, as `model_construct` does it: a status is copied at every round, and pydantic's own way also
+        copies the set of given fields, extra fields and private ones, which no model here has of its own.
+        """
+        if deep:
+            copied = super().model_copy(update=update, deep=True)
+        else:
+            copied = type(self).__new__(type(self))
+            object.__setattr__(copied, "__dict__", {**self.__dict__, **(update or {})})
+            object.__setattr__(copied, "__pydantic_extra__", None)
+            object.__setattr__(copied, "__pydantic_private__", None)
         _take_all_as_given(copied)
         return copied
 

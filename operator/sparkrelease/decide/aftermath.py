@@ -11,6 +11,7 @@ from sparkrelease.decide.basis import reading_data
 from sparkrelease.decide.draft import Draft, same_weight
 from sparkrelease.decide.facts import MetricFacts, Missing, Verification
 from sparkrelease.decide.plan import Wants
+from sparkrelease.decide.resolve import metrics_by_name
 from sparkrelease.decide.rules import show
 
 PATIENCE = timedelta(minutes=10)
@@ -103,7 +104,7 @@ def _said(d: Draft) -> Iterator[str]:
 
 
 def _stable(d: Draft, name: str, facts: MetricFacts) -> str:
-    metric = d.metrics.get(name)
+    metric = metrics_by_name(d.spec).get(name)
     edges = (one.max for one in d.spec.thresholds if one.metric == name and one.max is not None)
     return show(metric, facts.stable, next(edges, None)) if metric is not None else "?"
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from sparkrelease.api.conditions import ConditionType, Status, clear_condition, set_condition
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Condition, Phase, Run, SparkReleaseStatus
-from sparkrelease.decide.asks import asks_of_legs
 from sparkrelease.decide.facts import Facts, Problem, Reading, Route, RouteMark
+from sparkrelease.decide.legs.lens import lenses_of
 from sparkrelease.decide.plan import (
     Change,
     EntryDraft,
@@ -22,7 +22,7 @@ from sparkrelease.decide.plan import (
     Wants,
     WorkloadStep,
 )
-from sparkrelease.decide.resolve import ResolvedSpec, metrics_by_name
+from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.decide.rules import Judgement
 
 WEIGHT_STEP = 0.0005
@@ -51,9 +51,8 @@ class Draft:
 
     def __init__(self, spec: ResolvedSpec, status: SparkReleaseStatus, facts: Facts, now: datetime) -> None:
         self.spec = spec
-        self.metrics = metrics_by_name(spec)
-        self.asks = asks_of_legs(spec)
-        """By trigger and place of a leg, what it wants beside its metric's own window."""
+        self.lenses = lenses_of(spec)
+        """By trigger, what its spec alone says of its legs."""
         self.before = status
         self.status = status
         self._own: SparkReleaseStatus | None = None

@@ -23,6 +23,9 @@ _SPEAKS_FIRST = {
 }
 """Which leg speaks for the trigger: it fails only when every leg fails, and one that surely passes settles it."""
 
+_ENDS_A_BREACH = frozenset({Verdict.PASS, Verdict.INCONCLUSIVE})
+"""The data was there and shows no breach."""
+
 _COMPARES = frozenset({LegKind.THRESHOLD, LegKind.VS_STABLE, LegKind.VS_BASELINE})
 
 
@@ -74,12 +77,13 @@ def _since(
     before: RuleVerdict | None, judgement: Judgement, legs: Sequence[Judgement], now: datetime
 ) -> datetime | None:
     """Since when the trigger is true. A blind gap does not end a breach: what is unknown is not good."""
+    if judgement.verdict in _ENDS_A_BREACH:
+        return None
     # A stored time in the future means that the wall clock went back; counting begins anew instead of waiting for it.
     was = min(before.since, now) if before and before.since else None
     if judgement.verdict is Verdict.FAIL:
         return was or now
-    blind = judgement.verdict in {Verdict.NO_DATA, Verdict.ERROR}
-    return was if blind and all(leg.verdict is not Verdict.PASS for leg in legs) else None
+    return was if all(leg.verdict is not Verdict.PASS for leg in legs) else None
 
 
 def told_triggers(d: Draft) -> dict[str, object]:

@@ -15,9 +15,9 @@ def remember(d: Draft, verdicts: list[RuleVerdict]) -> None:
     known, names = d.status.verdicts, _rules(d.spec)
     if not verdicts and len(known) <= len(names):
         return
-    kept = {(v.kind, v.rule): v for v in known}
-    kept |= {(v.kind, v.rule): v for v in verdicts}
-    d.put(verdicts=tuple([v for key, v in kept.items() if key in names]))
+    news = {(v.kind, v.rule): v for v in verdicts}
+    kept = [news.pop((v.kind, v.rule), v) for v in known]
+    d.put(verdicts=tuple([v for v in (*kept, *news.values()) if (v.kind, v.rule) in names]))
 
 
 @per_spec

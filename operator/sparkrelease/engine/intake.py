@@ -54,7 +54,6 @@ class Intake:
         metrics: OperatorMetrics,
         *,
         wake: Callable[[ObjectKey], None],
-        listed_again: Callable[[str], None],
         mind_epoch: Callable[[Body], None],
     ) -> None:
         self._store = store
@@ -62,19 +61,16 @@ class Intake:
         self._caches = {kind: [c for c in caches if kind in c.kinds()] for kind in kinds}
         self._metrics = metrics
         self._wake = wake
-        self._listed_again = listed_again
         self._mind_epoch = mind_epoch
         self._known: dict[str, dict[_Place, _Known]] = {kind: {} for kind in self._caches}
         self._shown: dict[str, set[_Place]] = {}
         """Per kind of which a list is under way: what watches showed meanwhile, which the list may not know yet."""
 
     def see(self, kind: str, event: str | None, body: Body) -> None:
-        """Takes what a watch shows: ADDED, MODIFIED, DELETED, or None for its first list. Never raises."""
+        """Takes what a watch shows: ADDED, MODIFIED or DELETED; None of an object as it is in a list. Never raises."""
         if kind not in self._known:
             return
         self._store.touch(kind)
-        if event is None:
-            self._listed_again(kind)
         if kind in self._shown:
             self._shown[kind].add(_place_of(body))
         self._take(kind, event, body)

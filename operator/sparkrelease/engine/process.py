@@ -64,7 +64,6 @@ class Engine:
             world.caches,
             world.metrics,
             wake=self._wake,
-            listed_again=self._listed_again,
             mind_epoch=self.rounds.reporter.mind_epoch,
         )
         self.flags = FlagWatches(world.named, self.intake.see)
@@ -131,9 +130,6 @@ class Engine:
         self.scheduler.open()
 
     # ------------------------------------------------------------ what happens
-
-    def _listed_again(self, kind: str) -> None:
-        self.resync.ask(kind)
 
     def _api_appeared(self, kind: str) -> None:
         self._look_anew(kind)

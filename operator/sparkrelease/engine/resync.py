@@ -1,13 +1,16 @@
-"""Full lists: the first look at every kind, and what finds ghosts and missed events later."""
+"""Full lists: the first look at every kind, where watches begin, and what finds ghosts and missed events later."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from sparkrelease.api.objects import APPROVAL_KIND
+from sparkrelease.api.problem import Problem
 from sparkrelease.api.reasons import Reason
 from sparkrelease.engine.intake import KINDS, OPTIONAL, Intake
 from sparkrelease.ports.cluster import ObjectLister
@@ -18,11 +21,8 @@ RETRY = 1.0
 MISSING_RETRY = 20.0
 """Seconds after which an API that the cluster does not serve is looked for again."""
 
-SETTLE = 2.0
-"""Seconds a watch gets to show its list anew before ghosts are looked for."""
-
-RECENT = 15.0
-"""A list this young (seconds) needs no other one: watches begin when the process does."""
+RECENT = 5.0
+"""A watch that begins anew begins at a list this young (seconds): an older one the server may have forgotten."""
 
 
 _UNSERVED = frozenset({Reason.ROUTE_API_MISSING})
@@ -33,9 +33,10 @@ _UNREADABLE = _UNSERVED | {Reason.FORBIDDEN}
 
 
 class Resync:
-    """Lists every kind at the start, every `every` seconds, and after a watch began anew.
+    """Lists every kind at the start, every `every` seconds, and where a watch has to begin.
 
-    `missing` is kept up: the kinds the cluster does not serve now.
+    Watches list nothing themselves: each begins at the version of a list that was taken in here, and shows what
+    changed since. `missing` is kept up: the kinds the cluster does not serve now.
     """
 
     def __init__(
@@ -56,7 +57,10 @@ class Resync:
         self._missing = missing
         self._awaited: set[str] = set()
         """Kinds without which nothing begins, and which the cluster does not serve yet."""
-        self._listed_at: dict[str, float] = {}
+        self._listed: dict[str, tuple[float, str]] = {}
+        """When each kind was listed last, and the version of that list."""
+        self._next = {kind: asyncio.Event() for kind in KINDS}
+        """Set when the list that is awaited is there; the one after it has an event of its own."""
 
     @property
     def done(self) -> bool:
@@ -68,11 +72,21 @@ class Resync:
         for event in self._first.values():
             await event.wait()
 
-    def ask(self, kind: str) -> None:
-        """Asks for a list soon: the watch of this kind began anew, and what vanished meanwhile has to be found."""
-        listed_at = self._listed_at.get(kind)
-        if listed_at is not None and asyncio.get_running_loop().time() - listed_at > RECENT:
+    async def since(self, kind: str) -> str:
+        """The version at which a watch of this kind may begin now; lists it first unless that was done just now.
+
+        So what vanished while there was no watch is found, too. Empty for a kind that is never listed.
+        """
+        if kind not in self._asked:
+            return ""
+        while (version := self._recent(kind)) is None:
             self._asked[kind].set()
+            await self._next[kind].wait()
+        return version
+
+    def _recent(self, kind: str) -> str | None:
+        listed_at, version = self._listed.get(kind, (-math.inf, ""))
+        return version if asyncio.get_running_loop().time() - listed_at <= RECENT else None
 
     async def serve(self) -> None:
         """Lists until cancelled."""
@@ -83,20 +97,19 @@ class Resync:
     async def _keep(self, kind: str) -> None:
         while True:
             wait = await self._once(kind)
-            try:
+            if self._asked[kind].is_set():
+                await asyncio.sleep(wait)  # a watch waits for the list that failed
+                continue
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked[kind].wait(), timeout=wait)
-                await asyncio.sleep(SETTLE)
-            except TimeoutError:
-                pass
-            self._asked[kind].clear()
 
     async def _once(self, kind: str) -> float:
         """One list; answers the seconds to the next."""
         self._intake.listing(kind)
-        problem = await self._lister.list_objects(kind, partial(self._intake.page, kind))
-        if problem is None:
+        listed = await self._lister.list_objects(kind, partial(self._intake.page, kind))
+        if not isinstance(listed, Problem):
             self._intake.listed(kind)
-            self._listed_at[kind] = asyncio.get_running_loop().time()
+            self._note_listed(kind, listed)
             self._first[kind].set()
             if kind in self._missing or kind in self._awaited:
                 self._missing.discard(kind)
@@ -104,6 +117,7 @@ class Resync:
                 log.info("the cluster serves %s now", kind)
                 self._api_appeared(kind)
             return self._every
+        problem = listed
         if kind in OPTIONAL and problem.reason in (_UNREADABLE if kind == APPROVAL_KIND else _UNSERVED):
             if kind not in self._missing:
                 log.warning("%s; releases on it wait, others are served", problem.message)
@@ -115,4 +129,11 @@ class Resync:
             # Watches look for kinds once, when they begin: a CRD that comes later has to be told to them.
             self._awaited.add(kind)
         log.warning("cannot list %s: %s", kind, problem.message)
-        return RETRY if not self._first[kind].is_set() else MISSING_RETRY
+        awaited = self._asked[kind].is_set() or not self._first[kind].is_set()
+        return RETRY if awaited else MISSING_RETRY
+
+    def _note_listed(self, kind: str, version: str) -> None:
+        self._listed[kind] = (asyncio.get_running_loop().time(), version)
+        self._asked[kind].clear()
+        there, self._next[kind] = self._next[kind], asyncio.Event()
+        there.set()

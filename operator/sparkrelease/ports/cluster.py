@@ -66,10 +66,11 @@ class StatusWriter(Protocol):
 class ObjectLister(Protocol):
     """Full lists of watched kinds: what a watch missed is found here, and what is gone is dropped."""
 
-    async def list_objects(self, kind: str, take: Callable[[Sequence[Mapping[str, object]]], None]) -> Problem | None:
+    async def list_objects(self, kind: str, take: Callable[[Sequence[Mapping[str, object]]], None]) -> Problem | str:
         """Hands over all objects of a kind in the namespaces served, page by page: all at once take much memory.
 
-        When the server has forgotten the list meanwhile, it is begun anew, and objects are handed over twice.
+        Answers the resourceVersion it began at: whatever changed since, a watch from there on shows. When the server
+        has forgotten the list meanwhile, it is begun anew, and objects are handed over twice.
         Kinds: SparkRelease, ReleasePolicy, ReleaseApproval, HTTPRoute, GRPCRoute, EndpointSlice, Service. A kind the
         cluster does not serve answers Problem(ROUTE_API_MISSING).
         """

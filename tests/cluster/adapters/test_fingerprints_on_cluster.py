@@ -164,7 +164,7 @@ async def test_watched_slices_save_requests_and_a_change_is_seen(
     async def show() -> None:
         for kind in workloads.kinds():
             objects: list[Mapping[str, object]] = []
-            assert await lists.list_objects(kind, objects.extend) is None
+            assert isinstance(await lists.list_objects(kind, objects.extend), str)
             for body in objects:
                 workloads.see(kind, None, body)
 

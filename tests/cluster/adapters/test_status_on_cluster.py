@@ -146,14 +146,15 @@ async def test_taking_the_last_finalizer_lets_a_deleted_release_go(
 
 async def test_all_releases_are_listed_over_several_pages(ns: str, release: Create, clients: ApiClients) -> None:
     names = [f"shop-{number}" for number in range(5)]
-    for name in names:
-        release(name)
+    made = [release(name) for name in names]
     pages: list[list[str]] = []
 
     def take(page: Sequence[Mapping[str, Any]]) -> None:
         pages.append([body["metadata"]["name"] for body in page])
 
-    assert await ObjectLists(clients.normal, namespaces=(ns,), page=2).list_objects("SparkRelease", take) is None
+    began = await ObjectLists(clients.normal, namespaces=(ns,), page=2).list_objects("SparkRelease", take)
+    assert isinstance(began, str)
+    assert int(began) >= max(int(version(body)) for body in made)
     assert [len(page) for page in pages] == [2, 2, 1]
     assert sorted(name for page in pages for name in page) == names
 

@@ -180,7 +180,7 @@ class Lists(FakeObjects):
         super().__init__(rig.cluster)
         self.reason: Reason | None = reason
 
-    async def list_objects(self, kind: str, take: Callable[[Sequence[Mapping[str, object]]], None]) -> Problem | None:
+    async def list_objects(self, kind: str, take: Callable[[Sequence[Mapping[str, object]]], None]) -> Problem | str:
         if kind == "ReleaseApproval" and self.reason is not None:
             return Problem(self.reason, "not given")
         return await super().list_objects(kind, take)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from fakes.cluster import Call, FakeTraffic
+from fakes.cluster import Call
 from fakes.rig import NAMESPACE, Rig
+from fakes.traffic import FakeTraffic
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Phase
 from sparkrelease.decide.facts import Finding, Side

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from fakes.cluster import FakeObjects
@@ -10,7 +11,7 @@ from sparkrelease.api.conditions import ConditionType, find
 from sparkrelease.api.problem import Problem
 from sparkrelease.api.reasons import Reason
 from sparkrelease.engine.intake import KINDS
-from sparkrelease.engine.resync import Resync
+from sparkrelease.engine.resync import MISSING_RETRY, RETRY, Resync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ class Lists(FakeObjects):
         super().__init__(rig.cluster)
         self.problems: dict[str, Problem] = {}
 
-    async def list_objects(self, kind: str, take: Take) -> Problem | None:
+    async def list_objects(self, kind: str, take: Take) -> Problem | str:
         return self.problems.get(kind) or await super().list_objects(kind, take)
 
 
@@ -71,15 +72,47 @@ async def test_a_release_on_an_api_that_is_missing_says_so_and_others_are_served
     assert rig.engine.store.missing == set()
 
 
-async def test_a_watch_that_began_anew_is_followed_by_a_list_unless_there_was_one_just_now() -> None:
+async def test_a_watch_begins_at_the_list_made_just_now_and_an_older_one_is_made_anew_first() -> None:
     rig = Rig()
     lister = resync(rig, Lists(rig), [])
+    began = str(rig.cluster.version)
     await lister._once("SparkRelease")
-    lister.ask("SparkRelease")
+    assert await lister.since("SparkRelease") == began
     assert not lister._asked["SparkRelease"].is_set()
-    lister._listed_at["SparkRelease"] -= 60
-    lister.ask("SparkRelease")
+    listed_at, version = lister._listed["SparkRelease"]
+    lister._listed["SparkRelease"] = (listed_at - 60, version)
+    rig.release("new")
+    waiting = asyncio.create_task(lister.since("SparkRelease"))
+    await asyncio.sleep(0)
     assert lister._asked["SparkRelease"].is_set()
+    assert not waiting.done()
+    later = str(rig.cluster.version)
+    await lister._once("SparkRelease")
+    assert await waiting == later != began
+    assert not lister._asked["SparkRelease"].is_set()
+    assert [release.key.name for release in rig.engine.store] == ["new"]
+
+
+async def test_a_watch_waits_for_the_list_that_fails_which_is_tried_again_soon() -> None:
+    rig = Rig()
+    lists = Lists(rig)
+    lister = resync(rig, lists, [])
+    await lister._once("SparkRelease")
+    lister._listed.clear()
+    lists.problems["SparkRelease"] = Problem(Reason.API_SERVER_ERROR, "503")
+    assert await lister._once("SparkRelease") == MISSING_RETRY
+    waiting = asyncio.create_task(lister.since("SparkRelease"))
+    await asyncio.sleep(0)
+    assert await lister._once("SparkRelease") == RETRY
+    assert not waiting.done()
+    lists.problems.clear()
+    await lister._once("SparkRelease")
+    assert await waiting == str(rig.cluster.version)
+
+
+async def test_the_watch_of_a_kind_that_is_never_listed_begins_with_what_there_is() -> None:
+    rig = Rig()
+    assert await resync(rig, Lists(rig), []).since("GatewayClass") == ""
 
 
 async def test_what_a_watch_shows_while_a_list_is_under_way_is_newer_than_the_list() -> None:
@@ -90,7 +123,7 @@ async def test_what_a_watch_shows_while_a_list_is_under_way_is_newer_than_the_li
     before: list[Mapping[str, object]] = []
     await lists.list_objects("SparkRelease", before.extend)
 
-    async def slow(kind: str, take: Take) -> Problem | None:
+    async def slow(kind: str, take: Take) -> Problem | str:
         new = rig.release("new")
         rig.cluster.delete(old)
         body = rig.cluster.releases.pop(old)
@@ -100,7 +133,7 @@ async def test_what_a_watch_shows_while_a_list_is_under_way_is_newer_than_the_li
         rig.cluster.watch.clear()
         assert rig.engine.store.get(new) is not None
         take(before)
-        return None
+        return "1"
 
     lists.list_objects = slow  # type: ignore[method-assign]
     await resync(rig, lists, [])._once("SparkRelease")
@@ -115,10 +148,10 @@ async def test_what_vanished_before_the_list_is_found_although_other_objects_are
     lists = Lists(rig)
     listed = [rig.cluster.releases[stays]]
 
-    async def slow(kind: str, take: Take) -> Problem | None:
+    async def slow(kind: str, take: Take) -> Problem | str:
         rig.engine.intake.see("SparkRelease", None, rig.cluster.releases[stays])
         take(listed)
-        return None
+        return "1"
 
     lists.list_objects = slow  # type: ignore[method-assign]
     await resync(rig, lists, [])._once("SparkRelease")

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+
 import pytest
 
 from sparkrelease.adapters.traffic.gateway_api.document import read_route
@@ -40,3 +43,29 @@ def test_a_body_of_any_shape_is_read(where: str, junk: object) -> None:
     read_route("HTTPRoute", body)
     for key in ("labels", "annotations", "managedFields", "ownerReferences", "generation", "resourceVersion"):
         read_route("HTTPRoute", http_route(split_rule(), **{key: junk}))
+
+
+def texts(value: object) -> Iterator[str]:
+    """Every text in a JSON value, names of fields included, in order."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield name
+            yield from texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from texts(item)
+    elif isinstance(value, str):
+        yield value
+
+
+def test_what_routes_have_in_common_is_kept_once_and_is_what_they_say() -> None:
+    accepted = {"type": "Accepted", "status": "True", "observedGeneration": 2}
+    entry = {"controllerName": "example.com/gateway", "conditions": [accepted]}
+    answer = json.dumps(http_route(split_rule()) | {"status": {"parents": [entry]}})
+    one, two = (read_route("HTTPRoute", json.loads(answer)) for _ in range(2))
+    said = json.loads(answer)
+    assert one.spec == said["spec"]
+    assert list(one.parents) == said["status"]["parents"]
+    pairs = list(zip(texts([one.spec, one.parents]), texts([two.spec, two.parents]), strict=True))
+    assert pairs
+    assert all(mine is theirs for mine, theirs in pairs)

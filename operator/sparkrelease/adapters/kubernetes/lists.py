@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from sparkrelease.adapters.kubernetes.paths import CLUSTER_SCOPED, path_of
@@ -27,16 +28,18 @@ class ObjectLists:
         self._namespaces = tuple(namespaces)
         self._page = page
 
-    async def list_objects(self, kind: str, take: Take) -> Problem | None:
+    async def list_objects(self, kind: str, take: Take) -> Problem | str:
         """Hands over all objects of a kind. One the cluster does not serve answers Problem(ROUTE_API_MISSING)."""
         everywhere = not self._namespaces or kind in CLUSTER_SCOPED
+        began = ""
         for namespace in (None,) if everywhere else self._namespaces:
-            problem = await walk_pages(self._api, path_of(kind, namespace), take, page=self._page)
-            if problem is not None and problem.reason is Reason.OBJECT_NOT_FOUND:
+            walked = await walk_pages(self._api, path_of(kind, namespace), take, page=self._page)
+            if isinstance(walked, Problem) and walked.reason is Reason.OBJECT_NOT_FOUND:
                 return Problem(Reason.ROUTE_API_MISSING, f"the cluster does not serve {kind}")
-            if problem is not None:
-                return problem
-        return None
+            if isinstance(walked, Problem):
+                return walked
+            began = began or walked
+        return began
 
 
 async def list_pages(
@@ -49,8 +52,8 @@ async def list_pages(
 ) -> list[Mapping[str, object]] | Problem:
     """All objects of a collection with these labels. A list that expires between two pages is begun anew, once."""
     found: list[Mapping[str, object]] = []
-    problem = await walk_pages(api, path, found.extend, labels=labels, accept=accept, page=page, anew=found.clear)
-    return found if problem is None else problem
+    walked = await walk_pages(api, path, found.extend, labels=labels, accept=accept, page=page, anew=found.clear)
+    return walked if isinstance(walked, Problem) else found
 
 
 async def walk_pages(
@@ -62,36 +65,50 @@ async def walk_pages(
     accept: str = "application/json",
     page: int = PAGE,
     anew: Callable[[], None] = lambda: None,
-) -> Problem | None:
-    """Hands over a collection page by page; `anew` is called before a list that expired is begun anew, once."""
+) -> Problem | str:
+    """Hands over a collection page by page; `anew` is called before a list that expired is begun anew, once.
+
+    Answers the resourceVersion of the first page, of a list begun anew that of the expired one: some of its objects
+    may have been taken as they were then.
+    """
+    began = ""
     for _ in range(2):
-        problem = await _walk(api, path, take, accept, {"limit": page} | ({"labelSelector": labels} if labels else {}))
-        if not isinstance(problem, _Expired):
-            return problem
+        walked = await _walk(api, path, take, accept, {"limit": page} | ({"labelSelector": labels} if labels else {}))
+        if isinstance(walked, Problem):
+            return walked
+        began = began or walked.version
+        if not walked.expired:
+            return began
         anew()
     return Problem(Reason.API_SERVER_ERROR, f"GET {path}: the list expired between two pages, twice")
 
 
-class _Expired:
-    """The server has forgotten the list."""
+@dataclass(frozen=True, slots=True)
+class _Walked:
+    """The resourceVersion of the first page, and whether the server forgot the list before the last one."""
+
+    version: str
+    expired: bool = False
 
 
 async def _walk(
     api: ApiServer, path: str, take: Take, accept: str, asked: Mapping[str, str | int]
-) -> Problem | _Expired | None:
+) -> Problem | _Walked:
     """One walk over the pages."""
-    token = ""
+    token = version = ""
     while True:
         query = {**asked, "continue": token} if token else asked
         reply = await api.request("GET", path, query=query, accept=accept)
         if reply.status == HTTPStatus.GONE and token:
-            return _Expired()
+            return _Walked(version, expired=True)
         if reply.problem is not None:
             return reply.problem
         items = reply.body.get("items")
         if isinstance(items, list):
             take([item for item in items if isinstance(item, Mapping)])
         metadata = reply.body.get("metadata")
-        token = str(metadata.get("continue") or "") if isinstance(metadata, Mapping) else ""
-        if not token:
-            return None
+        if isinstance(metadata, Mapping):
+            version = version or str(metadata.get("resourceVersion") or "")
+            token = str(metadata.get("continue") or "")
+        if not isinstance(metadata, Mapping) or not token:
+            return _Walked(version)

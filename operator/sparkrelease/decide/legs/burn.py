@@ -5,11 +5,9 @@ Source: The Site Reliability Workbook, chapter 5, multiwindow, multi-burn-rate a
 
 from __future__ import annotations
 
-from sparkrelease.api.base import format_duration
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
 from sparkrelease.api.triggers import BurnWindow
-from sparkrelease.decide.asks import burn_windows
 from sparkrelease.decide.facts import Ask, Counts, Missing
 from sparkrelease.decide.legs.sight import Sight
 from sparkrelease.decide.rules import Judgement, show
@@ -20,16 +18,14 @@ _WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.NO_DATA, Verdict.INCONCLUSI
 
 def burn_rate(sight: Sight) -> Judgement:
     """Fail when both windows of one pair burn faster than its factor."""
-    asks = sight.asks
-    pairs = [_pair(sight, *pair) for pair in zip(burn_windows(sight.leg), asks[::2], asks[1::2], strict=True)]
+    pairs = [_pair(sight, *pair) for pair in sight.lens.burns]
     return min(pairs, key=lambda judgement: _WORST_FIRST.index(judgement.verdict))
 
 
-def _pair(sight: Sight, pair: BurnWindow, long_ask: Ask, short_ask: Ask) -> Judgement:
+def _pair(sight: Sight, pair: BurnWindow, long_ask: Ask, short_ask: Ask, spans: str) -> Judgement:
     """Both windows must burn, so one that surely does not settles it; the long one must hold enough bad events."""
     readings = [sight.asked(long_ask), sight.asked(short_ask)]
     rates = [_rate(sight, reading) if isinstance(reading, Counts) else None for reading in readings]
-    spans = f"{format_duration(pair.long)} and {format_duration(pair.short)}"
     value = " and ".join("?" if rate is None else f"{rate:.3g}x" for rate in rates)
     told = f"burns {value} over {spans}"
     if any(rate is not None and rate <= pair.factor for rate in rates):
@@ -39,14 +35,14 @@ def _pair(sight: Sight, pair: BurnWindow, long_ask: Ask, short_ask: Ask) -> Judg
         return sight.nothing(missing)
     if None in rates:
         return sight.unsure(Reason.INSUFFICIENT_TRAFFIC, value, f"{told}: no request in one of them")
-    long = readings[0]
-    if isinstance(long, Counts) and long.bad < sight.leg.min_events:
-        text = f"{told} {show(sight.metric, long)}: fewer than {sight.leg.min_events} bad events"
+    long, least, shown = readings[0], sight.lens.leg.min_events, show(sight.lens.metric, readings[0])
+    if isinstance(long, Counts) and long.bad < least:
+        text = f"{told} {shown}: fewer than {least} bad events"
         return sight.unsure(Reason.INSUFFICIENT_TRAFFIC, value, text)
-    return sight.say(Verdict.FAIL, Reason.OVER_LIMIT, value, f"{told}, > {pair.factor:g}x; {show(sight.metric, long)}")
+    return sight.say(Verdict.FAIL, Reason.OVER_LIMIT, value, f"{told}, > {pair.factor:g}x; {shown}")
 
 
 def _rate(sight: Sight, counts: Counts) -> float | None:
     """How many times faster than allowed; None without a request."""
-    allowed = 1 - (sight.leg.objective or 0.0)
+    allowed = 1 - (sight.lens.leg.objective or 0.0)
     return counts.bad / counts.total / allowed if counts.total > 0 else None

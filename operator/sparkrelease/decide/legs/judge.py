@@ -23,8 +23,9 @@ def judge_leg(sight: Sight) -> Judgement:
 
     `not` exchanges Pass and Fail alone: what is not known stays unknown.
     """
-    judgement = _BY_KIND[sight.leg.kind](sight)
-    if not sight.leg.not_ or judgement.verdict not in _TURNED:
+    leg = sight.lens.leg
+    judgement = _BY_KIND[leg.kind](sight)
+    if not leg.not_ or judgement.verdict not in _TURNED:
         return judgement
     verdict, reason = _TURNED[judgement.verdict]
     return judgement._replace(verdict=verdict, reason=reason)
@@ -34,7 +35,8 @@ def _sequential(sight: Sight) -> Judgement:
     """Canary against stable; while traffic walks back both run the same, and there is nothing to compare."""
     if sight.role is Role.STABLE:
         return sight.unsure(Reason.NOT_ACTIVE, "", "is not compared while traffic walks back")
-    return sequential(sight.d, sight.trigger, sight.place, sight.leg)
+    lens = sight.lens
+    return sequential(sight.d, lens.trigger, lens.place, lens.leg)
 
 
 _BY_KIND: Mapping[LegKind, Callable[[Sight], Judgement]] = {

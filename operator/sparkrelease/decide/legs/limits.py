@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sparkrelease.api.base import format_duration
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
 from sparkrelease.decide.facts import Missing, Reading
@@ -12,67 +11,66 @@ from sparkrelease.decide.rules import Judgement, breaks, number_of, show
 
 def threshold(sight: Sight) -> Judgement:
     """Fail when the value is on the wrong side of the limit."""
-    leg, metric, reading = sight.leg, sight.metric, sight.reading()
+    lens, reading = sight.lens, sight.reading()
     if isinstance(reading, Missing):
         return sight.nothing(reading)
-    value = show(metric, reading, leg.value)
+    metric = lens.metric
     few = sight.too_few(reading)
     if few is not None:
         return few
-    limit = leg.value or 0.0
-    breach = breaks(metric, reading, leg.comparator, limit)
+    value = show(metric, reading, lens.leg.value)
+    breach = breaks(metric, reading, lens.op, lens.limit)
     if breach is None:
-        text = f"{sight.trigger.name}: {metric.name}: {limit:g} is no bucket edge"
+        text = f"{lens.trigger.name}: {metric.name}: {lens.limit:g} is no bucket edge"
         return Judgement(Verdict.ERROR, Reason.BUCKET_EDGE, value, text)
-    told = f"{leg.comparator} {limit:g}{metric.unit or ''}"
     if breach:
-        return sight.say(Verdict.FAIL, Reason.OVER_LIMIT, value, f"{value} {told}")
-    return sight.say(Verdict.PASS, Reason.WITHIN_LIMIT, value, f"{value}, not {told}")
+        return sight.say(Verdict.FAIL, Reason.OVER_LIMIT, value, f"{value} {lens.told_limit}")
+    return sight.say(Verdict.PASS, Reason.WITHIN_LIMIT, value, f"{value}, not {lens.told_limit}")
 
 
 def vs_stable(sight: Sight) -> Judgement:
     """Fail when the value is on the wrong side of factor times the other role's; says nothing without that value."""
-    mine = _number(sight, sight.reading())
+    lens, ours = sight.lens, sight.reading()
+    mine = _number(sight, ours)
     if isinstance(mine, Judgement):
         return mine
     reading = sight.reading(sight.other)
     theirs = number_of(reading)
-    own = show(sight.metric, sight.reading())
+    own = show(lens.metric, ours)
     if theirs is None:
         why = reading.message if isinstance(reading, Missing) else "no event"
         reason = reading.reason if isinstance(reading, Missing) else Reason.INSUFFICIENT_TRAFFIC
         return sight.unsure(reason, own, f"{own}: nothing to compare it with, {sight.other}: {why}")
-    factor = sight.leg.factor or 1.0
-    words = f"vs {sight.other} {show(sight.metric, reading)}; {sight.leg.comparator} {factor:g}x"
-    return sight.against(mine, factor * theirs, own, words + _floor(sight))
+    words = f"vs {sight.other} {show(lens.metric, reading)}; {lens.told_factor}"
+    return sight.against(mine, lens.factor * theirs, own, words)
 
 
 def vs_baseline(sight: Sight) -> Judgement:
     """Fail when the value is on the wrong side of factor times what stable was before the run."""
-    mine = _number(sight, sight.reading())
+    lens, ours = sight.lens, sight.reading()
+    mine = _number(sight, ours)
     if isinstance(mine, Judgement):
         return mine
-    own, before = show(sight.metric, sight.reading()), sight.baseline
+    own, before = show(lens.metric, ours), sight.baseline
     if before is None:
         return sight.unsure(Reason.NO_BASELINE, own, f"{own}: there is no baseline to compare it with")
-    factor = sight.leg.factor or 1.0
-    words = f"vs baseline {before:.6g}{sight.metric.unit or ''}; {sight.leg.comparator} {factor:g}x"
-    return sight.against(mine, factor * before, own, words + _floor(sight))
+    words = f"vs baseline {before:.6g}{lens.metric.unit or ''}; {lens.told_factor}"
+    return sight.against(mine, lens.factor * before, own, words)
 
 
 def growth(sight: Sight) -> Judgement:
     """Fail when the value is more than factor times what it was over ago."""
-    mine = _number(sight, sight.reading())
+    lens, ours = sight.lens, sight.reading()
+    mine = _number(sight, ours)
     if isinstance(mine, Judgement):
         return mine
-    (ask,) = sight.asks
+    (ask,) = lens.asks
     was = sight.asked(ask)
     then = _number(sight, was)
     if isinstance(then, Judgement):
         return then
-    own, factor = show(sight.metric, sight.reading()), sight.leg.factor or 1.0
-    words = f"vs {show(sight.metric, was)} {format_duration(ask.back)} ago; > {factor:g}x"
-    return sight.against(mine, factor * then, own, words + _floor(sight))
+    words = f"vs {show(lens.metric, was)} {lens.told_over} ago; {lens.told_factor}"
+    return sight.against(mine, lens.factor * then, show(lens.metric, ours), words)
 
 
 def _number(sight: Sight, reading: Reading) -> float | Judgement:
@@ -86,8 +84,3 @@ def _number(sight: Sight, reading: Reading) -> float | Judgement:
     if number is None:
         return sight.nothing(Missing(Reason.NOT_A_NUMBER, "it is no finite number to compare"))
     return number
-
-
-def _floor(sight: Sight) -> str:
-    floor = sight.leg.floor
-    return "" if floor is None else f", above {floor:g}{sight.metric.unit or ''}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparkrelease.api.metrics import Metric
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
-from sparkrelease.api.triggers import Leg, Trigger
-from sparkrelease.decide.answers import asked_of, history_of, reading_or_missing
+from sparkrelease.api.triggers import Trigger
+from sparkrelease.decide.answers import asked_of, history_of, reading_of, reading_or_missing
 from sparkrelease.decide.draft import Draft
-from sparkrelease.decide.facts import Ask, Missing, Reading, Role, Track
-from sparkrelease.decide.rules import Judgement, events, nothing, outside, show, sound
+from sparkrelease.decide.facts import Ask, Missing, Reading, Role, Track, Value
+from sparkrelease.decide.legs.lens import Lens
+from sparkrelease.decide.rules import Judgement, nothing, outside, show, sound
 
 
 @dataclass(slots=True)
@@ -19,17 +19,13 @@ class Sight:
     """One leg (`place` in its trigger, from 0) on one role. Made for every leg of every round, so it is not frozen."""
 
     d: Draft
-    trigger: Trigger
-    place: int
+    lens: Lens
     role: Role
-    leg: Leg
-    metric: Metric
 
     @classmethod
     def of(cls, d: Draft, trigger: Trigger, place: int, role: Role) -> Sight:
         """The sight of a leg by its place."""
-        leg = trigger.all[place]
-        return cls(d, trigger, place, role, leg, d.metrics[leg.metric])
+        return cls(d, d.lenses[trigger.name][place], role)
 
     @property
     def other(self) -> Role:
@@ -38,17 +34,15 @@ class Sight:
 
     def reading(self, role: Role | None = None) -> Reading:
         """The metric over its own window."""
-        d, name, role = self.d, self.leg.metric, role or self.role
+        d, name, role = self.d, self.lens.metric.name, role or self.role
         looked = d.readings[role is Role.STABLE]
         known = looked.get(name)
         if known is None:
-            known = looked[name] = sound(reading_or_missing(d.facts, name, role, d.canary_share, d.now))
+            reading = reading_of(d.facts, name, role, d.now)
+            if reading is None or isinstance(reading, Missing):
+                reading = reading_or_missing(d.facts, name, role, d.canary_share, d.now)
+            known = looked[name] = sound(reading)
         return known
-
-    @property
-    def asks(self) -> tuple[Ask, ...]:
-        """What the leg wants beside its metric's own window."""
-        return self.d.asks[self.trigger.name, self.place]
 
     def asked(self, ask: Ask) -> Reading:
         """The metric over another window, or as it was; a past too short to answer is TooFewPoints."""
@@ -56,22 +50,22 @@ class Sight:
 
     def history(self, role: Role | None = None) -> tuple[Track, ...] | Missing:
         """The metric's series; a role without any yet has too few points."""
-        return history_of(self.d.spec, self.d.facts, self.leg.metric, role or self.role, self.d.now)
+        return history_of(self.d.spec, self.d.facts, self.lens.metric.name, role or self.role, self.d.now)
 
     @property
     def baseline(self) -> float | None:
         """What stable was before the run, frozen; None when that is not known."""
-        return next((b.value for b in self.d.status.baselines if b.metric == self.leg.metric), None)
+        return next((b.value for b in self.d.status.baselines if b.metric == self.lens.metric.name), None)
 
     # ------------------------------------------------------------ saying
 
     def say(self, verdict: Verdict, reason: Reason, value: str, text: str) -> Judgement:
         """A judgement of the leg, in the words of its trigger."""
-        return Judgement(verdict, reason, value, f"{self.trigger.name}: {self.metric.name} {text}")
+        return Judgement(verdict, reason, value, f"{self.lens.begin}{text}")
 
     def nothing(self, reading: Missing) -> Judgement:
         """There is nothing to judge."""
-        return nothing(self.trigger.name, self.metric, reading)
+        return nothing(self.lens.trigger.name, self.lens.metric, reading)
 
     def unsure(self, reason: Reason, value: str, text: str) -> Judgement:
         """Too little is known to say either."""
@@ -79,16 +73,16 @@ class Sight:
 
     def too_few(self, reading: Reading) -> Judgement | None:
         """Inconclusive when fewer events than the leg asks for were counted."""
-        seen, least = events(reading), self.leg.min_events
-        if seen is None or seen >= least:
+        if isinstance(reading, (Value, Missing)) or reading.total >= self.lens.leg.min_events:
             return None
-        value = show(self.metric, reading, self.leg.value)
+        least = self.lens.leg.min_events
+        value = show(self.lens.metric, reading, self.lens.leg.value)
         return self.unsure(Reason.INSUFFICIENT_TRAFFIC, value, f"{value}: fewer than {least} events")
 
     def against(self, number: float, limit: float, value: str, words: str) -> Judgement:
         """Compares a number with a limit that another number set; values up to the leg's floor are no breach."""
-        floor = self.leg.floor
+        floor = self.lens.leg.floor
         text = f"{value} {words}"
-        if outside(self.leg.comparator, number, limit) and (floor is None or number > floor):
+        if outside(self.lens.op, number, limit) and (floor is None or number > floor):
             return self.say(Verdict.FAIL, Reason.OVER_LIMIT, value, text)
         return self.say(Verdict.PASS, Reason.WITHIN_LIMIT, value, f"{text}, within its limit")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from sparkrelease.api.base import format_duration
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
 from sparkrelease.api.triggers import Leg, Reset
@@ -42,7 +41,7 @@ def trend(sight: Sight) -> Judgement:
 
     The pod that rises fastest decides. A value that falls is no restart: gauges fall.
     """
-    leg = sight.leg
+    lens, leg = sight.lens, sight.lens.leg
     found = sight.history()
     if isinstance(found, Missing):
         return sight.nothing(found)
@@ -50,7 +49,7 @@ def trend(sight: Sight) -> Judgement:
     rises = _rises(leg, found, at)
     if not rises:
         return sight.unsure(
-            Reason.TOO_FEW_POINTS, "", f"has less than half of {_over(leg)} of history after warming up"
+            Reason.TOO_FEW_POINTS, "", f"has less than half of {lens.told_over} of history after warming up"
         )
     limit = leg.slope_per_minute or 0.0
     reference = _stable_slope(sight, at)
@@ -61,27 +60,23 @@ def trend(sight: Sight) -> Judgement:
     chance = leg.p_below or P_BELOW
     guilty = [rise for rise in rises if rise.slope > limit and rise.p < chance]
     worst = max(guilty or rises, key=lambda rise: (rise.slope, rise.name))
-    unit = f"{sight.metric.unit or ''}/min"
+    unit = f"{lens.metric.unit or ''}/min"
     value = f"{worst.slope:+.4g}{unit}"
     of = f" of {worst.name}" if worst.name else ""
-    told = f"{value}{of} over {_over(leg)} (p={worst.p:.2g}), {len(rises)} of {len(found)} series long enough"
+    told = f"{value}{of} over {lens.told_over} (p={worst.p:.2g}), {len(rises)} of {len(found)} series long enough"
     if guilty:
         return sight.say(Verdict.FAIL, Reason.OVER_LIMIT, value, f"{told}; > {limit:.4g}{unit}")
     return sight.say(Verdict.PASS, Reason.WITHIN_LIMIT, value, f"{told}; not > {limit:.4g}{unit} beyond chance")
 
 
-def _over(leg: Leg) -> str:
-    return format_duration(leg.over or timedelta(0))
-
-
 def _stable_slope(sight: Sight, at: datetime) -> float | Judgement | None:
     """The fastest rise of the other role where the leg compares with it; None where it does not."""
-    if sight.leg.vs_stable_factor is None:
+    if sight.lens.leg.vs_stable_factor is None:
         return None
     found = sight.history(sight.other)
     if isinstance(found, Missing):
         return sight.unsure(found.reason, "", f"has nothing to compare with, {sight.other}: {found.message}")
-    rises = _rises(sight.leg, found, at)
+    rises = _rises(sight.lens.leg, found, at)
     if not rises:
         return sight.unsure(Reason.TOO_FEW_POINTS, "", f"has nothing to compare with: {sight.other}'s history is short")
     return max(0.0, *(rise.slope for rise in rises))

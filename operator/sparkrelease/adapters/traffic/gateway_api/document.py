@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -111,11 +112,23 @@ def read_route(kind: str, body: Object) -> RouteObject:
         labels=string_map(metadata.get("labels")),
         annotations=string_map(metadata.get("annotations")),
         owners=tuple(f"{text(o.get('kind'))}/{text(o.get('name'))}" for o in objects(metadata.get("ownerReferences"))),
-        spec=mapping(body.get("spec")),
-        parents=objects(mapping(body.get("status")).get("parents")),
+        spec=mapping(_kept(body.get("spec"))),
+        parents=objects(_kept(mapping(body.get("status")).get("parents"))),
         manager=rules_manager(fields),
         managers=frozenset(text(entry.get("manager")) for entry in fields),
     )
+
+
+def _kept(value: object) -> object:
+    """The value with every text in it kept once in the process.
+
+    Routes are kept whole and say much the same, but each came in an answer of its own, with texts of its own.
+    """
+    if isinstance(value, dict):
+        return {sys.intern(name): _kept(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_kept(item) for item in value]
+    return sys.intern(value) if isinstance(value, str) else value
 
 
 def ports_of(service: Object) -> tuple[int, ...]:
