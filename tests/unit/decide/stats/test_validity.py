@@ -6,14 +6,17 @@ Windows are drawn by numpy; everything that decides is the product's own code.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
 import pytest
 
+from sparkrelease.decide.comparison import MARGIN
 from sparkrelease.decide.stats.eprocess import (
+    FAILING,
+    SLOW,
     begin_again,
     channel,
     hypotheses,
@@ -58,9 +61,17 @@ def draw(
         yield n_c.tolist(), n_s.tolist(), b_c.tolist(), b_s.tolist()
 
 
-def follow(run: Drawn, margin: float, *, spread: float = 0.0, limit: float = math.inf, least: int = 0) -> Outcome:
+def follow(
+    run: Drawn,
+    margin: float,
+    *,
+    spread: float = 0.0,
+    limit: float = math.inf,
+    least: int = 0,
+    mixed: tuple[float, ...] = FAILING,
+) -> Outcome:
     """Carries one run through its stages, looking at every window, until the evidence reaches the limit."""
-    h, stages = hypotheses(margin), len(WEIGHTS)
+    h, stages = hypotheses(margin, mixed), len(WEIGHTS)
     ch, begun, sup, bad = channel(h), 1, 0.0, 0
     idle = idle_weight(begun, stages)
     per_minute = 60 / SECONDS
@@ -104,6 +115,37 @@ def test_a_healthy_release_is_rejected_no_more_often_than_said(margin: float, ru
     sups = [follow(run, margin).sup for run in draw(rng, 50, canary, stable, runs)]
     weak, strong = crossing(sups, 20), crossing(sups, 200)
     print(f"\nmargin {margin}, {runs} runs: P(sup E >= 20) = {weak:.2%}, P(sup E >= 200) = {strong:.2%}")
+    assert weak <= 0.05
+    assert strong <= 0.005
+
+
+def jumping(rng: np.random.Generator, low: float, high: float, margin: float) -> tuple[Callable[[], np.ndarray], ...]:
+    """Canary's and stable's shares in a run: stable's jumps between these every window, canary's is at its margin."""
+    levels: list[np.ndarray] = []
+
+    def canary() -> np.ndarray:
+        levels[:] = [np.exp(rng.uniform(math.log(low), math.log(high), WINDOWS))]
+        return margin * levels[0]
+
+    return canary, lambda: levels[0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("rps", "mixed", "low", "high"),
+    [(50, FAILING, 0.0005, 0.05), (2, SLOW, 0.01, 0.3)],
+    ids=["failing requests", "slow ones of which there are few"],
+)
+def test_a_healthy_release_at_the_default_margin_is_rejected_no_more_often_than_said(
+    rps: int, mixed: tuple[float, ...], low: float, high: float
+) -> None:
+    """The margin a release has that names none. Two requests a second are 30 a window: 1 % of them is mostly none."""
+    rng, runs = np.random.default_rng(20261127), 2000
+    drawn = draw(rng, rps, *jumping(rng, low, high, MARGIN), runs)
+    sups = [follow(run, MARGIN, mixed=mixed).sup for run in drawn]
+    weak, strong = crossing(sups, 20), crossing(sups, 200)
+    print(f"\n{rps} rps, margin {MARGIN}, {runs} runs: P(sup E >= 20) = {weak:.2%}, P(sup E >= 200) = {strong:.2%}")
     assert weak <= 0.05
     assert strong <= 0.005
 
