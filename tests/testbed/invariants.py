@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ _EPOCH = "sparkrelease.dev/epoch"
 _RUN = "sparkrelease.dev/run"
 _FINALIZER = "sparkrelease.dev/restore-traffic"
 _ROUTES = frozenset({"httproutes", "grpcroutes"})
+_DELETIONS = frozenset({"delete", "deletecollection"})
 
 
 def _as_stored(events: Iterable[AuditEvent]) -> list[AuditEvent]:
@@ -55,6 +57,9 @@ class Watcher:
     _rolled_back: set[str] = field(default_factory=set)
     _standing: float = 0.0
     """What the operator's last write gives canary, as long as that is on the route."""
+    _stands_since: dt.datetime = dt.datetime.min.replace(tzinfo=dt.UTC)
+    _deleted: list[dt.datetime] = field(default_factory=list)
+    """When routes were asked to be deleted. The answer to it may come after writes by those who saw them go."""
     _named: Named = field(default_factory=Named)
     _chains: Chains = field(default_factory=Chains)
     _quiet: Quiet = field(default_factory=Quiet)
@@ -66,16 +71,15 @@ class Watcher:
         taken = [e for e in done if e.namespace == self.namespace]
         for event in (*taken, *(e for e in done if e.resource == "releasepolicies")):
             self._named.learn(event)
+        self._deleted = [e.received for e in taken if e.resource in _ROUTES and e.verb in _DELETIONS]
         for event in _as_stored(taken):
             body, own = event.response or {}, event.user == self.operator_user
             if own:
                 self._own(event)
             self._say_all(event, self._quiet.see(event, own=own))
-            if event.resource in _ROUTES and event.verb in {"delete", "deletecollection"}:
-                self._standing = 0.0
-            elif event.resource in _ROUTES and own:
+            if event.resource in _ROUTES and own and event.verb not in _DELETIONS:
                 self._route(event, body)
-            elif event.resource in _ROUTES:
+            elif event.resource in _ROUTES and event.verb not in _DELETIONS:
                 self._by_others(body)
             elif event.resource == "sparkreleases" and body.get("kind") == "SparkRelease":
                 self._release(event, body)
@@ -143,7 +147,7 @@ class Watcher:
             self._say(event, f"weight {weight} is above the highest stage")
         if weight != last:
             self.weights.append(weight)
-        self._standing = weight
+        self._standing, self._stands_since = weight, event.received
         epoch = int(marks.get(_EPOCH, 0) or 0)
         if epoch and epoch < self._epoch:
             self._say(event, f"written under epoch {epoch} after {self._epoch}: two writers")
@@ -191,6 +195,8 @@ class Watcher:
 
     def _at_rest(self, event: AuditEvent, body: dict[str, Any], status: dict[str, Any]) -> None:
         """Canary has nothing left after a rollback, nor when a release is let go."""
+        if any(self._stands_since <= at <= event.received for at in self._deleted):
+            return
         run, rollback = status.get("run") or {}, status.get("rollback") or {}
         gone = bool(rollback.get("trafficAt")) and rollback.get("run") == run.get("id")
         if self._standing > 0 and (status.get("phase") == "RolledBack" or gone):

@@ -13,7 +13,7 @@ from testbed.gateway import LATENCY_EDGES_MS
 from testbed.kindlane import host, monitoring, operators
 from testbed.kindlane.host import Host, KindError, address_towards
 from testbed.kindlane.images import LOCAL, PUBLIC, Images
-from testbed.kindlane.node import kind_config
+from testbed.kindlane.node import Node, kind_config
 from testbed.paths import PROJECT
 
 
@@ -165,3 +165,15 @@ def test_envoys_own_door_leaves_the_port_of_contours_listener_free() -> None:
     clusters = {cluster["name"]: cluster for cluster in bootstrap["static_resources"]["clusters"]}
     endpoint = clusters["envoy-admin"]["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
     assert door == endpoint["address"]["socket_address"]["port_value"] != 9001
+
+
+def test_an_audit_log_that_several_threads_ask_for_is_copied_once_and_whole(machine: Host) -> None:
+    written = machine.folder / "written.jsonl"
+    written.write_text("".join(f'{{"number": {number}}}\n' for number in range(1000)))
+    docker = machine.folder / "docker"
+    docker.write_text(f'#!/bin/sh\n/bin/sleep 0.02\nexec /usr/bin/tail -c "$5" {written}\n')
+    docker.chmod(0o755)
+    node = Node(machine)
+    with ThreadPoolExecutor(8) as threads:
+        copies = {copy.path for copy in threads.map(lambda _: node.audit(), range(16))}
+    assert [copy.read_text() for copy in copies] == [written.read_text()]

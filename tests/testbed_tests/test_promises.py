@@ -73,6 +73,16 @@ def test_a_route_that_is_deleted_or_put_up_anew_by_others_has_nothing_of_the_ope
     assert broken(release(25), route(25), anew, said) == []
 
 
+def test_a_deletion_counts_from_when_it_was_asked_for_and_not_from_its_answer() -> None:
+    up, said = [release(25), route(25)], release(0, phase="RolledBack")
+    gone = write("httproutes", {}, verb="deletecollection", user=PERSON)
+    assert broken(*up, said, gone) == [], "the operator saw the route go before the deletion of all was answered"
+    later = dataclasses.replace(gone, received=said.received + dt.timedelta(seconds=1))
+    names_one(broken(*up, said, later), "rolled back, with 25.0 on the route")
+    earlier = dataclasses.replace(gone, received=said.received - dt.timedelta(seconds=1))
+    names_one(broken(earlier, *up, said), "rolled back, with 25.0 on the route")
+
+
 # ---------------------------------------------------------------- 6: no data is no pass
 
 

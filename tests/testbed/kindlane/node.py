@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -49,6 +50,8 @@ class Node:
         self._host = host
         self._audit_copy = host.folder / "audit.jsonl"
         self._audit_copied = 0
+        self._copying = threading.Lock()
+        """Tests look from several threads; two that copy the same piece would leave out what comes after it."""
 
     def run(self, *command: str) -> str:
         """Standard output of a command on the node."""
@@ -83,11 +86,12 @@ class Node:
 
     def audit(self) -> AuditLog:
         """The audit log up to now."""
-        read = ("docker", "exec", self._host.node, "tail", "-c", f"+{self._audit_copied + 1}", _LOG)
-        more = self._host.run_raw(*read).stdout
-        with self._audit_copy.open("ab") as copy:
-            copy.write(more)
-        self._audit_copied += len(more)
+        with self._copying:
+            read = ("docker", "exec", self._host.node, "tail", "-c", f"+{self._audit_copied + 1}", _LOG)
+            more = self._host.run_raw(*read).stdout
+            with self._audit_copy.open("ab") as copy:
+                copy.write(more)
+            self._audit_copied += len(more)
         return AuditLog(self._audit_copy)
 
     # ---------------------------------------------------------------- certificates
