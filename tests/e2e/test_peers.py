@@ -50,6 +50,7 @@ def raises(shop: Shop, since: int) -> list[tuple[float, float]]:
     return found
 
 
+@pytest.mark.timeout(300)
 def test_blind_at_ten_percent_with_triggers_alone_nobody_is_promoted(proxy: PrometheusProxy, shop: Shop) -> None:
     """Others promote on NaN when only a failure condition is set: what cannot be shown bad counts as good."""
     since = shop.cluster.audit_cursor()
