@@ -181,4 +181,7 @@ def test_a_signed_stage_goes_on_and_a_no_go_at_the_next_one_rolls_back(shop: Sho
     shop.until_phase("RolledBack")
     assert shop.status["rollback"]["reason"] == "NoGo"
     wait_for("all traffic on stable", lambda: shop.canary_weight() == 0)
-    assert [entry["kind"] for entry in approvals_in_evidence(shop)] == ["Approved", "NoGo"]
+    wait_for(
+        "both are in the evidence",  # a rollback does not wait for its own
+        lambda: [entry["kind"] for entry in approvals_in_evidence(shop)] == ["Approved", "NoGo"],
+    )

@@ -51,7 +51,9 @@ def test_a_bad_release_is_followed_with_kubectl_from_trial_to_rollback(
         ),
     )
 
-    first = conditions(next(shop.statuses_written(since)))
+    written = [status for status in shop.statuses_written(since) if status.get("conditions")]
+    assert conditions(written[0])["Ready"] == "False"
+    first = conditions(next(status for status in written if status["phase"] == "Progressing"))
     assert (first["Reconciling"], first["Ready"], first.get("Stalled")) == ("True", "False", None)
 
     seen = row(kubectl(shop, "get", "sr", shop.name))
