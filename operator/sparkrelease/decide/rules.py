@@ -111,9 +111,9 @@ def breaks(metric: Metric, reading: Value | Counts | Buckets, op: str, limit: fl
     which needs no interpolation.
     """
     if isinstance(reading, Value):
-        return bool(_COMPARE[op](reading.value, limit))
+        return outside(op, reading.value, limit)
     if isinstance(reading, Counts):
-        return bool(_COMPARE[op](reading.bad / reading.total, limit)) if reading.total > 0 else None
+        return outside(op, reading.bad / reading.total, limit) if reading.total > 0 else None
     share = share_at_or_below(reading, limit)
     if share is None or metric.quantile is None:
         return None

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
 from sparkrelease.api.triggers import Trigger
-from sparkrelease.decide.answers import asked_of, history_of, reading_of, reading_or_missing
+from sparkrelease.decide.answers import asked_of, history_of, reading_or_missing
 from sparkrelease.decide.draft import Draft
-from sparkrelease.decide.facts import Ask, Missing, Reading, Role, Track, Value
+from sparkrelease.decide.facts import Ask, Missing, Reading, Role, Track
 from sparkrelease.decide.legs.lens import Lens
-from sparkrelease.decide.rules import Judgement, nothing, outside, show, sound
+from sparkrelease.decide.rules import Judgement, events, nothing, outside, show, sound
 
 
 @dataclass(slots=True)
@@ -38,10 +38,7 @@ class Sight:
         looked = d.readings[role is Role.STABLE]
         known = looked.get(name)
         if known is None:
-            reading = reading_of(d.facts, name, role, d.now)
-            if reading is None or isinstance(reading, Missing):
-                reading = reading_or_missing(d.facts, name, role, d.canary_share, d.now)
-            known = looked[name] = sound(reading)
+            known = looked[name] = sound(reading_or_missing(d.facts, name, role, d.canary_share, d.now))
         return known
 
     def asked(self, ask: Ask) -> Reading:
@@ -73,9 +70,9 @@ class Sight:
 
     def too_few(self, reading: Reading) -> Judgement | None:
         """Inconclusive when fewer events than the leg asks for were counted."""
-        if isinstance(reading, (Value, Missing)) or reading.total >= self.lens.leg.min_events:
+        seen, least = events(reading), self.lens.leg.min_events
+        if seen is None or seen >= least:
             return None
-        least = self.lens.leg.min_events
         value = show(self.lens.metric, reading, self.lens.leg.value)
         return self.unsure(Reason.INSUFFICIENT_TRAFFIC, value, f"{value}: fewer than {least} events")
 
