@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +14,7 @@ from testbed.shop import Shop
 from testbed.sole_operator import SoleOperator
 
 if TYPE_CHECKING:
+    from testbed.audit import AuditEvent
     from testbed.cluster import Cluster, Operator
 
 MakeShop = Callable[..., Shop]
@@ -46,11 +47,7 @@ def shops(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[MakeShop
 
     yield make
     events = list(cluster.audit_events(since))
-    broken = [
-        sentence
-        for shop in made
-        for sentence in Watcher(shop.namespace, f"{shop.name}-canary", operator_user()).read(events).broken
-    ]
+    broken = [sentence for shop in made for sentence in promises_broken(shop, events)]
     for shop in made:
         shop.close()
     assert not broken, "\n".join(broken)
@@ -82,8 +79,7 @@ def desk(cluster: Cluster) -> Iterator[FlagDesk]:
     since = cluster.audit_cursor()
     made = FlagDesk(cluster, cluster.namespace("flag"), "desk")
     yield made
-    watcher = Watcher(made.namespace, f"{made.name}-canary", operator_user(), flag=FLAG)
-    broken = watcher.read(cluster.audit_events(since)).broken
+    broken = promises_broken(made, list(cluster.audit_events(since)), flag=FLAG)
     made.close()
     assert not broken, "\n".join(broken)
 
@@ -91,3 +87,9 @@ def desk(cluster: Cluster) -> Iterator[FlagDesk]:
 def operator_user() -> str:
     """The operator's own account, as the API server names it."""
     return "system:serviceaccount:sparkrelease-system:sparkrelease-operator"
+
+
+def promises_broken(by: Shop, events: Iterable[AuditEvent], *, flag: str = "") -> list[str]:
+    """Which promises the writes to a release's namespace have broken; what the log leaves open is looked up there."""
+    watcher = Watcher(by.namespace, f"{by.name}-canary", operator_user(), flag=flag)
+    return watcher.read(events, by.cluster.list("v1", "ConfigMap", by.namespace)).broken

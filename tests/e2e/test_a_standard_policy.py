@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.conftest import operator_user
+from e2e.conftest import promises_broken
 from e2e.exports import at, exported, written
 from e2e.release_files import Signer, publish
 from e2e.trials import FACTORS, HISTORY, LOAD, Desk, patient
 from e2e.trials import written as policy_written
 from testbed.cluster import User
-from testbed.invariants import Watcher
 from testbed.prometheus import BURN_ALERTS, query
 from testbed.scaling import scaled
 from testbed.shop import API_VERSION
@@ -101,8 +100,7 @@ class Floor:
 
     def promises_broken(self) -> list[str]:
         events = list(self.cluster.audit_events(self.since))
-        watchers = [Watcher(desk.namespace, f"{desk.name}-canary", operator_user()) for desk in self.desks.values()]
-        return [sentence for watcher in watchers for sentence in watcher.read(events).broken]
+        return [sentence for desk in self.desks.values() for sentence in promises_broken(desk, events)]
 
     def _have_past(self) -> bool:
         promql = f'count_over_time(idempotency_keys_active{{service="desk-stable"}}[5m]) >= {HISTORY}'

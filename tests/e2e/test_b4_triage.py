@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.conftest import operator_user
+from e2e.conftest import promises_broken
 from e2e.ladder import PACE, POLICY, quick, release_by_policy
 from e2e.trials import LONG, written
 from testbed.evidence import checked
 from testbed.flagdesk import FLAG, OWN_SETTINGS, FlagDesk, flag_config
-from testbed.invariants import Watcher
 from testbed.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -76,8 +75,7 @@ class Triage:
     def promises_broken(self, since: int) -> list[str]:
         """What was written to the desks against the operator's promises."""
         events = list(self.cluster.audit_events(since))
-        of = [Watcher(one.namespace, f"{one.name}-canary", operator_user(), flag=FLAG) for one in self.desks.values()]
-        return [sentence for watcher in of for sentence in watcher.read(events).broken]
+        return [sentence for desk in self.desks.values() for sentence in promises_broken(desk, events, flag=FLAG)]
 
     def acts(self, rule: str) -> FlagDesk:
         """Waits for the counter-move of a rule; what it set is in the ConfigMap, and no other rule did anything."""

@@ -9,11 +9,10 @@ from typing import Any
 
 import yaml
 
-from e2e.conftest import operator_user
+from e2e.conftest import promises_broken
 from testbed import app
 from testbed.app import App
 from testbed.cluster import Cluster
-from testbed.invariants import Watcher
 from testbed.kubeapi import KubeObject
 from testbed.paths import PROJECT
 from testbed.prometheus import query
@@ -132,8 +131,7 @@ class Trials:
     def promises_broken(self, since: int) -> list[str]:
         """What was written to the desks against the operator's promises, after a cursor of the audit log."""
         events = list(self.cluster.audit_events(since))
-        watchers = [Watcher(desk.namespace, f"{desk.name}-canary", operator_user()) for desk in self.desks.values()]
-        return [sentence for watcher in watchers for sentence in watcher.read(events).broken]
+        return [sentence for desk in self.desks.values() for sentence in promises_broken(desk, events)]
 
     def _open(self, case: Case) -> None:
         """Each worker waits for its own pods: forty that start at once would all be late."""

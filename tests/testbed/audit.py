@@ -74,6 +74,11 @@ class AuditEvent:
         return self.verb in WRITES and "dryRun=" not in str(self.raw.get("requestURI", ""))
 
     @property
+    def unanswered(self) -> bool:
+        """Whether the answer leaves open if a write was stored: the server gave up on it, or its caller did."""
+        return self.writes and (self.code >= 500 or self.code < 200)
+
+    @property
     def request(self) -> KubeObject:
         """What was sent; empty when the policy does not keep it."""
         body = self.raw.get("requestObject")

@@ -10,6 +10,7 @@ from typing import Any
 
 from sparkrelease.api.flags import LADDER, weight_of
 from testbed.audit import AuditEvent
+from testbed.kubeapi import KubeObject
 from testbed.promises import Chains, Clocks, Named, Quiet, passed_without_data, tells_a_secret
 from testbed.shop import canary_percent, mirrors_to
 
@@ -31,6 +32,10 @@ def _as_stored(events: Iterable[AuditEvent]) -> list[AuditEvent]:
         revision = int(event.response.get("metadata", {}).get("resourceVersion") or revision)
         placed.append((revision, event))
     return [event for _, event in sorted(placed, key=lambda one: one[0])]
+
+
+def _is_evidence(event: AuditEvent) -> bool:
+    return event.resource == "configmaps" and "-evidence-" in event.name
 
 
 @dataclass
@@ -65,9 +70,15 @@ class Watcher:
     _quiet: Quiet = field(default_factory=Quiet)
     _clocks: Clocks = field(default_factory=Clocks)
 
-    def read(self, events: Iterable[AuditEvent]) -> Watcher:
-        """Checks every successful write to the namespace."""
-        done = [e for e in events if e.writes and e.code < 300]
+    def read(self, events: Iterable[AuditEvent], stored: Iterable[KubeObject] = ()) -> Watcher:
+        """Checks every successful write to the namespace.
+
+        Args:
+            events: the log of writes since before the namespace was made.
+            stored: its ConfigMaps now. A server that is too busy to answer in time may have stored what it was sent.
+        """
+        writes = [e for e in events if e.writes]
+        done = [e for e in writes if e.code < 300]
         taken = [e for e in done if e.namespace == self.namespace]
         for event in (*taken, *(e for e in done if e.resource == "releasepolicies")):
             self._named.learn(event)
@@ -86,6 +97,15 @@ class Watcher:
             elif event.resource == "configmaps":
                 self._evidence(event)
                 self._flag(event, body)
+        for event in writes:
+            if (
+                event.namespace == self.namespace
+                and event.unanswered
+                and _is_evidence(event)
+                and event.verb == "create"
+            ):
+                self._chains.doubt(event.name, event.request)
+        self.broken += [f"evidence: {sentence}" for sentence in self._chains.find(stored)]
         self.broken += [f"evidence: {sentence}" for _, sentence in self._chains.broken()]
         return self
 
@@ -209,7 +229,7 @@ class Watcher:
             self._say(event, f"let go with {self._standing} on the route")
 
     def _evidence(self, event: AuditEvent) -> None:
-        if "-evidence-" not in event.name:
+        if not _is_evidence(event):
             return
         if event.verb not in {"create", "delete"}:
             self._say(event, "evidence was rewritten")

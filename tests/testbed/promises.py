@@ -70,11 +70,12 @@ class Chains:
 
     _parts: dict[str, dict[str, str]] = field(default_factory=dict)
     _unknown: set[str] = field(default_factory=set)
+    _unanswered: dict[str, str] = field(default_factory=dict)
+    """Run by name of a ConfigMap of which the log does not tell whether it was stored."""
 
     def see(self, name: str, body: KubeObject) -> Iterator[str]:
         """Takes a new ConfigMap; says what its own entries tell against themselves."""
-        run = (body.get("metadata", {}).get("annotations") or {}).get(RUN, "")
-        text = (body.get("data") or {}).get(ENTRIES, "")
+        run, text = _run_and_text(body)
         parts = self._parts.setdefault(run, {})
         if name in parts:
             self._unknown.add(run)
@@ -83,6 +84,18 @@ class Chains:
             entry = parse_entry(line)
             if entry is not None:
                 yield from gate_without_data(entry.data)
+
+    def doubt(self, name: str, body: KubeObject) -> None:
+        """A creation was not answered in time: the store may have taken it all the same."""
+        self._unanswered[name] = _run_and_text(body)[0]
+
+    def find(self, stored: Iterable[KubeObject]) -> Iterator[str]:
+        """Takes what is stored, for the creations of which the log does not tell; says what `see` says of them."""
+        for body in stored:
+            name = body["metadata"]["name"]
+            run = self._unanswered.get(name)
+            if run is not None and name not in self._parts.get(run, {}):
+                yield from self.see(name, body)
 
     def forget(self) -> None:
         """Whoever wrote the status put a backup back: chains known so far may go on from an older end."""
@@ -95,8 +108,8 @@ class Chains:
             first = parse_entry(lines[0]) if lines else None
             if not lines or run in self._unknown or (first is not None and first.number > 1):
                 continue  # put back, or begun before these writes
-            if not _told_whole([parts[name] for name in sorted(parts)]):
-                continue  # a busy server stores what it then answers with an error: the log has no such ConfigMap
+            if any(of == run and name not in parts for name, of in self._unanswered.items()):
+                continue  # stored or not, it is gone with its namespace
             wrong = verify(lines, head=None, entries=None)
             if wrong is not None:
                 yield run, wrong.message
@@ -107,16 +120,9 @@ class Chains:
                 yield run, f"entry {found.entry} of run {run}: {told}"
 
 
-def _told_whole(parts: list[str]) -> bool:
-    """Whether each ConfigMap begins where the one before ends, by the number of its first entry."""
-    expected = 1
-    for part in parts:
-        lines = part.split("\n")[:-1]
-        first = parse_entry(lines[0]) if lines else None
-        if first is not None and first.number != expected:
-            return False
-        expected += len(lines)
-    return True
+def _run_and_text(body: KubeObject) -> tuple[str, str]:
+    notes = body.get("metadata", {}).get("annotations") or {}
+    return notes.get(RUN, ""), (body.get("data") or {}).get(ENTRIES, "")
 
 
 # ---------------------------------------------------------------- 14: what is touched is named by a release

@@ -152,11 +152,32 @@ def test_evidence_that_does_not_replay_is_named() -> None:
     names_one(broken(stored(told_otherwise(rolled_back()))), "kind is 'GatePassed', replay says 'TriggerFired'")
 
 
-def test_evidence_with_a_gap_is_named_where_the_log_shows_all_of_it() -> None:
-    """A ConfigMap stored by a server too busy to answer is none in the log: scenarios read those from the cluster."""
+def test_evidence_with_a_gap_is_named() -> None:
     chain = rolled_back()
     names_one(broken(stored([*chain[:2], *chain[3:]])), "entry 3")
-    assert broken(stored(chain[:2]), stored(chain[3:], 1)) == []
+    names_one(broken(stored(chain[:2]), stored(chain[3:], 1)), "entry 3")
+
+
+def cut_off(creation: AuditEvent, code: int) -> AuditEvent:
+    """The same creation, answered with an error."""
+    return dataclasses.replace(creation, code=code, raw={"requestObject": creation.response})
+
+
+def test_evidence_that_was_stored_and_not_answered_is_read_where_it_is_stored() -> None:
+    """The server gave up on the answer, or whoever asked did; the store had the object by then."""
+    chain = rolled_back()
+    before, lost, after = stored(chain[:2]), stored(chain[2:3], 1), stored(chain[3:], 2)
+
+    def told(kept: list[AuditEvent], code: int = 504) -> list[str]:
+        there = [{**one.response, "metadata": {**one.response["metadata"], "name": one.name}} for one in kept]
+        watch = Watcher(NAMESPACE, "shop-canary", OPERATOR)
+        return watch.read([applied(), before, cut_off(lost, code), after], there).broken
+
+    assert told([before, lost, after]) == []
+    assert told([]) == [], "its namespace is gone: nobody knows what it was"
+    assert told([before, stored(chain[3:4], 1), after]) != [], "what is stored has to fit its neighbours"
+    for refused in (403, 409, 422):
+        names_one(told([before, lost, after], refused), "entry 3")
 
 
 def test_evidence_of_a_store_that_was_put_back_or_begun_before_the_log_is_not_judged() -> None:
