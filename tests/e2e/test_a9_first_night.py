@@ -44,7 +44,7 @@ def test_a_budget_that_burns_in_the_watch_takes_the_release_back_at_a_check(oper
     shop.start_load(rps=50)
     calm = [{"name": "burst", "all": [{"metric": "http", "op": ">", "value": 0.9}], "for": "0s"}]
     criteria = [{"name": "errors", "metric": "http", "max": 0.01, "minRequests": 1, "at": "watch"}]
-    shop.ship("v2", error=0.2, stages=STAGES, watch=WATCH, triggers=calm, thresholds=criteria)
+    shop.ship("v2", error=0.5, stages=STAGES, watch=WATCH, triggers=calm, thresholds=criteria)
     shop.until_phase("Watching")
     shop.until_phase("RolledBack", timeout=60)
     assert shop.canary_weight() == 0

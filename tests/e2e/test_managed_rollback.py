@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from testbed.managed import written
 from testbed.waiting import wait_for
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from testbed.managed import ManagedShop
 
 
+@pytest.mark.timeout(300)
 def test_a_bad_template_goes_back_and_the_candidate_is_scaled_down_after_its_weight_is_zero(
     operator: Operator, cluster: Cluster, managed_shop: ManagedShop
 ) -> None:

@@ -39,6 +39,10 @@ class Reason(Documented):
 
     # Waiting
     CANARY_NOT_READY = "CanaryNotReady", "The canary Service has no rolled-out, ready pods yet."
+    EARLIER_REQUESTS = (
+        "EarlierRequests",
+        "Requests of the run before are still within the window of a metric; the next run starts when they are not.",
+    )
     STABLE_NOT_READY = "StableNotReady", "The stable Service has no rolled-out, ready pods yet."
     SERVICE_NOT_FOUND = "ServiceNotFound", "A Service named in spec.traffic does not exist."
     NOTHING_TO_RELEASE = (

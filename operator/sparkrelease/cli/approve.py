@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from sparkrelease.adapters.kubernetes.evidence import RELEASE_LABEL, RUN_LABEL, label_value
 from sparkrelease.api.approval import ApprovedRelease, Decision, Override, ReleaseApprovalSpec
@@ -186,12 +186,16 @@ def _body(place: _Place, wish: Signature, user: str, groups: tuple[str, ...]) ->
 
 
 def _signed(cluster: ClusterDoor, name: str, mine: Approval) -> list[Approval]:
-    """Every signature for the release, ours among them whether or not the list has it yet."""
-    found = {mine.name: mine}
+    """Every signature for the release, ours among them whether or not the list has it yet.
+
+    Ours came after those that are listed: times are cut to the second, so it is put behind the others of its own.
+    """
+    found = {}
     for body in cluster.approvals():
         parsed = read_approval(body)
         if isinstance(parsed, ParsedApproval) and parsed.spec.release.name == name:
             found[parsed.name] = approval_of(parsed)
+    found[mine.name] = replace(mine, at=mine.at + timedelta(seconds=1))
     return list(found.values())
 
 

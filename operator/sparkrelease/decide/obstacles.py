@@ -142,17 +142,21 @@ def _old_pods(d: Draft) -> Problem | None:
 
 
 def _echo(d: Draft) -> Problem | None:
-    """What the same pods did in the run before must leave every window, or it is held against the next run."""
+    """What canary did in the run before must leave every window, or it is held against the next run.
+
+    Other pods behind canary change nothing: the series of those before them are answered until the server has noticed
+    that they are gone, and only it knows when.
+    """
     run, ended = d.status.run, d.status.history[0] if d.status.history else None
-    if run is None or run.dry or ended is None or run.canary_fingerprint != d.facts.canary.fingerprint:
-        return None
-    if run.end is Outcome.BLOCKED:
-        return None
+    moved = d.status.weight.changed_at
+    if run is None or run.dry or ended is None or moved is None or moved < run.started_at:
+        return None  # it gave canary nothing
     over = ended.ended_at + _longest_memory(d.spec) + d.facts.tick
     if d.now >= over or d.now < ended.ended_at:
         return None
     d.wake_at = over
-    return Problem(Reason.CANARY_NOT_READY, f"requests of run {ended.run} are still within the window of a metric")
+    text = f"requests of run {ended.run} are within the window of a metric until {over:%H:%M:%S} UTC"
+    return Problem(Reason.EARLIER_REQUESTS, text)
 
 
 def _longest_memory(spec: ResolvedSpec) -> timedelta:

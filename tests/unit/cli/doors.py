@@ -29,6 +29,8 @@ class FakeDoor:
         self.signed: list[Mapping[str, object]] = []
         self.refusing: list[CliError] = []
         """What the next signatures are refused with."""
+        self.names = [f"a{number}" for number in range(100)]
+        """What the server calls the signatures, one after the other."""
 
     def release(self, name: str) -> Mapping[str, object] | None:
         if self.body is None or self.body["metadata"]["name"] != name:
@@ -59,7 +61,7 @@ class FakeDoor:
     def create_approval(self, body: Mapping[str, object]) -> Mapping[str, object]:
         if self.refusing:
             raise self.refusing.pop()
-        meta = {"name": f"a{len(self.signed)}", "creationTimestamp": "2026-11-21T14:03:50Z"}
+        meta = {"name": self.names[len(self.signed)], "creationTimestamp": "2026-11-21T14:03:50Z"}
         stored = {**copy.deepcopy(dict(body)), "metadata": {**body["metadata"], **meta}}  # type: ignore[dict-item]
         self.signed.append(stored)
         return stored

@@ -129,6 +129,15 @@ def test_a_signature_that_counts_for_nothing_says_so_with_exit_code_1() -> None:
     assert "your signature does not count: budget is signed by finance" in str(error)
 
 
+def test_who_signs_twice_within_a_second_is_told_so_whatever_name_the_second_signature_gets() -> None:
+    """Times of objects are cut to the second, and a name is drawn by the server."""
+    door = FakeDoor(release())
+    door.names = ["z", "a"]
+    signed(door, GO)
+    again = refused(door, Signature(Decision.GO, items=("decimals",)))
+    assert (again.code, "has signed this already" in str(again)) == (ExitCode.BAD, True)
+
+
 @pytest.mark.parametrize(
     ("wish", "code", "says"),
     [

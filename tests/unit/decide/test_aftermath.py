@@ -136,17 +136,24 @@ def test_nobody_looks_for_what_came_after_a_rollback_of_long_ago() -> None:
     assert not measured(world)
 
 
-def test_a_next_version_waits_for_no_window_and_what_is_known_is_kept_in_the_old_evidence() -> None:
+def test_a_next_version_is_not_judged_by_what_the_one_before_did_and_the_measurement_is_in_the_old_evidence() -> None:
+    """Prometheus answers the samples of pods that are gone until it has noticed."""
     world = rolled_back()
-    world.run_for(10)
+    back = world.now
+    world.reading = Counts(500, 1000)
     world.spec = spec(version="v3")
     world.canary = replace(world.canary, fingerprints=FP3)
-    world.reading = world.stable_reading = Counts(0, 1000)
     kinds = len(world.kinds())
-    world.run_for(5)
-    told = world.kinds()[kinds:]
-    assert told[:2] == [Reason.ROLLBACK_MEASURED, Reason.RUN_STARTED]
-    assert world.status.run is not None and world.status.run.version == "v3"
+    world.run_for(30)
+    assert (world.reason(), world.kinds()[kinds:]) == (Reason.EARLIER_REQUESTS, [])
+    assert "are within the window of a metric until" in world.why()
+    world.run_for(25)
+    world.reading = world.stable_reading = Counts(0, 1000)  # a minute later the window holds v3's alone
+    world.run_for(20)
+    assert world.kinds()[kinds:][:2] == [Reason.ROLLBACK_MEASURED, Reason.RUN_STARTED]
+    run = world.status.run
+    assert run is not None and run.version == "v3" and run.end is None
+    assert run.started_at >= back + WINDOW
 
 
 def test_a_retry_of_the_same_pods_begins_after_its_window_with_the_measurement_made() -> None:

@@ -314,7 +314,7 @@ def test_a_new_run_forgets_what_the_run_before_knew() -> None:
     world.baselines = {}
     world.spec = world.spec.model_copy(update={"version": "v3"})
     world.canary = world.canary.__class__(exists=True, ready=2, fingerprints=frozenset({"fp3"}))
-    world.run_for(30)
+    world.run_for(90)
     assert world.status.run is not None and world.status.run.version == "v3"
     assert world.status.baselines == ()
     assert world.status.tests == ()

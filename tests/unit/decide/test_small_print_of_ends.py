@@ -36,7 +36,7 @@ def test_going_back_to_the_settled_version_is_a_cancelled_run() -> None:
 def test_other_pods_behind_a_promoted_canary_do_not_settle_what_stable_does_not_run() -> None:
     world = promoted()
     world.canary = replace(world.canary, fingerprints=FP3)
-    world.run_for(5)
+    world.run_for(90)
     assert world.status.history[0].outcome is Outcome.SUPERSEDED
     assert world.status.settled is None
     assert world.weights[-2:] == [0, 1]
