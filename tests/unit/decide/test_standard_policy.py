@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 import yaml
 
+from fakes.asked import Asked
 from sparkrelease.adapters.kubernetes.evidence import ConfigMapEvidence
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
@@ -164,12 +165,14 @@ class Shelf:
     def __init__(self) -> None:
         self.sizes: dict[str, int] = {}
 
-    async def request(self, method: str, path: str, **rest: Any) -> Reply:  # noqa: ANN401 - an ApiServer's
+    async def request(self, method: str, path: str, **rest: Unpack[Asked]) -> Reply:
         assert (method, path) == ("POST", "/api/v1/namespaces/shop/configmaps")
-        name = rest["body"]["metadata"]["name"]
-        assert name not in self.sizes
-        self.sizes[name] = len(json.dumps(rest["body"], separators=(",", ":"), ensure_ascii=False).encode())
-        return Reply(201, rest["body"])
+        body = rest["body"]
+        assert isinstance(body, Mapping)
+        meta = body["metadata"]
+        assert isinstance(meta, Mapping) and meta["name"] not in self.sizes
+        self.sizes[meta["name"]] = len(json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode())
+        return Reply(201, body)
 
 
 def on_the_shelf(world: Desk) -> dict[str, int]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Unpack
 
 import pytest
 
+from fakes.asked import Asked
 from sparkrelease.adapters.kubernetes.client import Lane
 from sparkrelease.adapters.traffic.feature_flag import FeatureFlagProvider
 from sparkrelease.api.reasons import Reason
@@ -51,7 +52,7 @@ class Counted:
         self._lane = lane
         self.requests = 0
 
-    async def request(self, method: str, path: str, **more: Any) -> Reply:  # noqa: ANN401 - the lane's own arguments
+    async def request(self, method: str, path: str, **more: Unpack[Asked]) -> Reply:
         self.requests += 1
         return await self._lane.request(method, path, **more)
 
