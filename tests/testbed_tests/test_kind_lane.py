@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import urllib3
 import yaml
 
 from testbed import objects
@@ -14,6 +15,7 @@ from testbed.kindlane import host, monitoring, operators
 from testbed.kindlane.host import Host, KindError, address_towards
 from testbed.kindlane.images import LOCAL, PUBLIC, Images
 from testbed.kindlane.node import Node, kind_config
+from testbed.kindlane.switchable import PodPrometheusProxy
 from testbed.paths import PROJECT
 
 
@@ -177,3 +179,11 @@ def test_an_audit_log_that_several_threads_ask_for_is_copied_once_and_whole(mach
     with ThreadPoolExecutor(8) as threads:
         copies = {copy.path for copy in threads.map(lambda _: node.audit(), range(16))}
     assert [copy.read_text() for copy in copies] == [written.read_text()]
+
+
+@pytest.mark.parametrize("body", [b'{"kind": "Status", "code": 503}', b'{"queries": 0}'])
+def test_a_proxy_that_does_not_listen_yet_is_waited_for(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API server answers in its place."""
+    monkeypatch.setattr(urllib3, "request", lambda *_, **__: urllib3.HTTPResponse(body, status=503))
+    with pytest.raises(urllib3.exceptions.HTTPError, match="503"):
+        PodPrometheusProxy("http://proxy", "http://api/proxy", lambda: None).queries()

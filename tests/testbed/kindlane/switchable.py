@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -89,7 +90,10 @@ class PodPrometheusProxy:
         return int(app.switch(self._control)["unix_ns"])
 
     def queries(self) -> int:
-        return int(urllib3.request("GET", f"{self._control}/-/stats", timeout=5, retries=False).json()["queries"])
+        answer = urllib3.request("GET", f"{self._control}/-/stats", timeout=5, retries=False)
+        if answer.status != HTTPStatus.OK:  # the API server answers for a pod that does not listen yet
+            raise urllib3.exceptions.HTTPError(f"{self._control}: {answer.status}")
+        return int(answer.json()["queries"])
 
     def stop(self) -> None:
         self._remove()
