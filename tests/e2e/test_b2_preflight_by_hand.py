@@ -59,8 +59,8 @@ def test_every_check_passes_warns_or_fails_and_the_exit_code_says_so(
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(body))
     since = cluster.audit_cursor()
 
-    def tried(faults: str) -> tuple[int, dict[str, list[str]]]:
-        """Exit code, and the names of the items by what became of them, with these faults on."""
+    def tried(faults: str) -> tuple[int, dict[str, list[str]], str]:
+        """Exit code, the names of the items by what became of them with these faults on, and all that was said."""
         desk.break_canary(faults)
         where = ("-f", str(tmp_path / "release.yaml"), "--config", str(tmp_path / "config.yaml"), "-o", "json")
         done = cluster.kubectl("sparkrelease", "preflight", *where, identity=ADMIN)
@@ -69,13 +69,15 @@ def test_every_check_passes_warns_or_fails_and_the_exit_code_says_so(
         results: dict[str, list[str]] = {}
         for name, result in lines.items():
             results.setdefault(result, []).append(name)
-        return done.returncode, results
+        return done.returncode, results, done.stdout
 
-    assert tried("") == (0, {"pass": NAMES})
-    code, results = tried("very-slow-answers,stream-silent")
-    assert (code, results["warn"]) == (0, ["public-endpoints", "executor"])
-    code, results = tried("server-errors")
-    assert (code, results["fail"], results["warn"]) == (1, ["api-health", "build", "ml-score"], ["public-endpoints"])
+    code, results, told = tried("")
+    assert (code, results) == (0, {"pass": NAMES}), told
+    code, results, told = tried("very-slow-answers,stream-silent")
+    assert (code, results["warn"]) == (0, ["public-endpoints", "executor"]), told
+    code, results, told = tried("server-errors")
+    as_due = (1, ["api-health", "build", "ml-score"], ["public-endpoints"])
+    assert (code, results["fail"], results["warn"]) == as_due, told
 
     assert cluster.list("sparkrelease.dev/v1alpha1", "SparkRelease", desk.namespace) == []
     mine = [event for event in cluster.audit_events(since) if event.writes and event.namespace == desk.namespace]
