@@ -95,6 +95,8 @@ class KindCluster(ClusterBase):
         """`kubectl proxy`: how the test process reaches pods, whose addresses exist on the node alone."""
         command: list[str | Path] = [binaries.binary(parts.KUBECTL), "proxy", "--port=0"]
         command += ["--kubeconfig", self.kubeconfig()]
+        # What it refuses by itself is any path with `/exec` after `/pods/`, a pod's own `/health/executor` too.
+        command += ["--reject-paths=/pods/[^/]+/(exec|attach)$"]
         proxy = ManagedProcess("kubectl-proxy", command, self.folder)
         proxy.start()
         self._processes.append(proxy)
