@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from zlib import crc32
 
 from sparkrelease.api.conditions import ConditionType, Status, set_condition
 from sparkrelease.api.objects import APPROVAL_KIND
@@ -27,9 +26,6 @@ from sparkrelease.engine.world import World
 from sparkrelease.ports.cluster import ObjectKey
 
 log = logging.getLogger(__name__)
-
-SPREAD = 0.5
-"""Seconds over which the first rounds of a new leader are spread."""
 
 ROUNDS_PER_WRITE = 4
 """Rounds under way per write allowed: most of a round is waiting, and the connections bound the writes."""
@@ -122,11 +118,10 @@ class Engine:
             tasks.create_task(self.ticker.serve())
 
     def adopt(self) -> None:
-        """Gives every release that is not at rest its first round, spread a little."""
+        """Gives every release that is not at rest its first round; all are due now, so no second one comes before."""
         for release in self.store:
             if not nothing_to_do(release):
-                spread = crc32(release.uid.encode()) / 2**32 * min(SPREAD, len(self.store) / 100)
-                self.scheduler.wake(release.key, after=spread, urgent=goes_back(release))
+                self.scheduler.wake(release.key, urgent=goes_back(release))
         self.scheduler.open()
 
     # ------------------------------------------------------------ what happens
