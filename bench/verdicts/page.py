@@ -60,8 +60,8 @@ METHOD = """\
   is.
 - **SparkRelease** decides with the release's defaults but for `comparison.warmup`: 0 s instead of 60 s, because nothing
   here is slow at first. **SparkRelease, default warm-up** is the same release with that default; what it costs and
-  saves where there is a cold start is under "What the defaults trade". The guard `burst` waits for ten errors: five of
-  few requests come by chance in an incident of both.
+  saves where there is a cold start is under "What the defaults trade". The guard `burst` waits for twenty errors: fewer
+  come by chance in an incident of both where canary gets few requests.
 - **Argo Rollouts, documented**: the background analysis of its documentation (95 % success by `irate`, every 5 min,
   limit 3). **Tuned**: 99 % and p95 <= 400 ms over a minute, every minute, limit 3. Both begin after a minute:
   without a delay, five empty answers in the first 40 s abort a canary that has had no request yet.

@@ -139,7 +139,7 @@ def trade_offs() -> Iterator[Try]:
     weak = (Cell(NOISY, 50.0), Cell(ERRORS[0], 50.0), Cell(parse("errors=1%"), 50.0))
     for alpha in (0.01, 0.05):
         yield from _each("alpha", f"{alpha:g}", with_comparison(release(), alpha=alpha), weak)
-    for events in (3, 5, 10):
+    for events in (3, 5, 10, 20):
         guarded = (Cell(NOISY, 5.0), Cell(INCIDENT, 50.0, control=True), Cell(ERRORS[4], 50.0))
         spec = with_comparison(_guard(events), keepControl=CONTROL)
         yield from _each("errors the guard waits for", str(events), spec, guarded)
