@@ -103,10 +103,14 @@ def put_back(cluster: Cluster) -> None:
 
     The server asks every five seconds whether all objects are gone, and after a minute begins anew.
     """
-    for name in kept_from_going(cluster):
-        namespace, _, release = name.partition("/")
-        cluster.patch(API_VERSION, KIND, release, namespace, {"metadata": {"finalizers": None}})
-    wait_for("CRD gone", lambda: crd_gone(cluster), timeout=90)
+
+    def gone_for_good() -> bool:
+        for name in kept_from_going(cluster):
+            namespace, _, release = name.partition("/")
+            cluster.patch(API_VERSION, KIND, release, namespace, {"metadata": {"finalizers": None}})
+        return crd_gone(cluster)
+
+    wait_for("CRD gone", gone_for_good, timeout=90, every=0.5, expected=(ApiError,))
     cluster.install()
     wait_for("CRD served again", lambda: served(cluster), timeout=30)
 
