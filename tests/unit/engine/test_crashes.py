@@ -195,7 +195,7 @@ async def test_a_new_version_mid_run_goes_through_zero_first() -> None:
     await rig.until(lambda: rig.route().weight == 50)
     rig.cluster.edit(key, version="v3")
     rig.cluster.roll_out(NAMESPACE, "web-canary", "fp3")
-    await rig.until(lambda: rig.status(key).run is not None and rig.status(key).run.version == "v3", within=120)  # type: ignore[union-attr]
+    await rig.until(lambda: (run := rig.status(key).run) is not None and run.version == "v3", within=120)
     await rig.seconds(1)
     assert watcher.climbs == [10, 50, 0, 10]
 
