@@ -15,6 +15,7 @@ from sparkrelease.api.triggers import Leg, LegKind, Trigger, TriggerAction, Trig
 from sparkrelease.decide.checkpoints import basis
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Role
+from sparkrelease.decide.legs.sight import Sight
 from sparkrelease.decide.rollback import roll_back
 from sparkrelease.decide.stepback import may_step_back, resting, step_back
 from sparkrelease.decide.triggers import Fired, judge_legs, together
@@ -87,7 +88,7 @@ def _trigger_of(d: Draft, incident: IncidentStatus) -> Trigger | None:
 
 
 def _of_stable(d: Draft, trigger: Trigger) -> Verdict:
-    return together(judge_legs(d, trigger, Role.STABLE)).verdict
+    return together(judge_legs(trigger, Sight(d, Role.STABLE))).verdict
 
 
 def mind_incident(d: Draft, suffering: tuple[Fired, ...]) -> bool:

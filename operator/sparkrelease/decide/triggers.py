@@ -49,9 +49,12 @@ class Fired:
         return at is not None and timedelta(0) <= now - at < pause
 
 
-def judge_legs(d: Draft, trigger: Trigger, role: Role) -> tuple[Judgement, ...]:
+def judge_legs(trigger: Trigger, sight: Sight) -> tuple[Judgement, ...]:
     """What each leg says of the role by itself."""
-    return tuple([judge_leg(Sight.of(d, trigger, place, role)) for place in range(len(trigger.all))])
+    lenses = sight.d.lenses[trigger.name]
+    if len(lenses) == 1:
+        return (judge_leg(lenses[0], sight),)
+    return tuple([judge_leg(lens, sight) for lens in lenses])
 
 
 def together(judgements: Sequence[Judgement]) -> Judgement:
@@ -64,12 +67,12 @@ def together(judgements: Sequence[Judgement]) -> Judgement:
     return first._replace(message=" and ".join(dict.fromkeys(j.message for j in judgements)))
 
 
-def judge_trigger(d: Draft, trigger: Trigger, role: Role) -> Judgement:
+def judge_trigger(trigger: Trigger, sight: Sight) -> Judgement:
     """What a trigger says now, and outside its hours that it is not looked at. The draft keeps each leg's word."""
+    d = sight.d
     if trigger.active_when is not None and not active(trigger.active_when, d.now):
         return Judgement(Verdict.PASS, Reason.NOT_ACTIVE, "", f"{trigger.name}: not looked at now")
-    judgements = judge_legs(d, trigger, role)
-    d.legs[trigger.name] = judgements
+    judgements = d.legs[trigger.name] = judge_legs(trigger, sight)
     return together(judgements)
 
 
@@ -111,11 +114,12 @@ def _told_leg(leg: Leg) -> dict[str, object]:
 def run_triggers(d: Draft, role: Role) -> tuple[Fired, ...]:
     """Judges every trigger and answers those that have been true for their time; holds for those on their way there."""
     before = {v.rule: v for v in d.status.verdicts if v.kind == "trigger"}
+    sight = Sight(d, role)
     news: list[RuleVerdict] = []
     fired: list[Fired] = []
     for trigger in d.spec.triggers:
         old = before.get(trigger.name)
-        judgement = judge_trigger(d, trigger, role)
+        judgement = judge_trigger(trigger, sight)
         since = _since(old, judgement, d.legs.get(trigger.name, ()), d.now)
         acted = old.acted_at if old is not None else None
         shared = old.shared_since if old is not None and since is not None else None

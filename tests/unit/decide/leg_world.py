@@ -72,7 +72,7 @@ def say(
     )
     known = (BaselineStatus(metric=metric, at=START, value=baseline),) if baseline is not None else ()
     d = Draft(ruled, SparkReleaseStatus(baselines=known), facts, START)
-    return judge_leg(Sight.of(d, ruled.triggers[0], 0, role))
+    return judge_leg(d.lenses[ruled.triggers[0].name][0], Sight(d, role))
 
 
 TREND = {"kind": "trend", "over": "30m", "slopePerMinute": 1}

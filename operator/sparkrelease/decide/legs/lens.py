@@ -1,17 +1,30 @@
-"""What of a leg its spec alone says: worked out once a spec, and not for every leg of every round."""
+"""A leg and the words it is told in: what its spec alone says is worked out once a spec, not at every round."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 from sparkrelease.api.base import format_duration
 from sparkrelease.api.metrics import Metric
+from sparkrelease.api.reasons import Reason
+from sparkrelease.api.status import Verdict
 from sparkrelease.api.triggers import BurnWindow, Leg, LegKind, Trigger
 from sparkrelease.decide.asks import asks_of_legs, burn_windows
-from sparkrelease.decide.facts import Ask
+from sparkrelease.decide.facts import Ask, Missing, Reading
 from sparkrelease.decide.resolve import ResolvedSpec, metrics_by_name, per_spec
+from sparkrelease.decide.rules import Judgement, events, nothing, outside, show
+
+
+class Burn(NamedTuple):
+    """A pair of windows of a burn rate: what the long and the short one are asked by, and how both are told."""
+
+    pair: BurnWindow
+    long: Ask
+    short: Ask
+    spans: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +35,8 @@ class Lens:
     place: int
     leg: Leg
     metric: Metric
+    name: str
+    """Of the metric."""
     asks: tuple[Ask, ...]
     """What the leg wants beside its metric's own window."""
     begin: str
@@ -30,6 +45,8 @@ class Lens:
     """The comparison with the limit."""
     limit: float
     """Of a threshold."""
+    least: int
+    """Events below which nothing is said."""
     factor: float
     """How many times what it is compared with; 1 where nothing is said."""
     told_limit: str
@@ -38,8 +55,38 @@ class Lens:
     """`> 2x`, with the floor where there is one: `> 2x, above 10s`."""
     told_over: str
     """How far back is looked."""
-    burns: tuple[tuple[BurnWindow, Ask, Ask, str], ...]
-    """Of a burn rate: each pair, what its long and its short window are asked by, and their words."""
+    burns: tuple[Burn, ...]
+    """Of a burn rate."""
+
+    # ------------------------------------------------------------ saying
+
+    def say(self, verdict: Verdict, reason: Reason, value: str, text: str) -> Judgement:
+        """A judgement of the leg, in the words of its trigger."""
+        return Judgement(verdict, reason, value, f"{self.begin}{text}")
+
+    def nothing(self, reading: Missing) -> Judgement:
+        """There is nothing to judge."""
+        return nothing(self.trigger.name, self.metric, reading)
+
+    def unsure(self, reason: Reason, value: str, text: str) -> Judgement:
+        """Too little is known to say either."""
+        return self.say(Verdict.INCONCLUSIVE, reason, value, text)
+
+    def too_few(self, reading: Reading) -> Judgement | None:
+        """Inconclusive when fewer events than the leg asks for were counted."""
+        seen = events(reading)
+        if seen is None or seen >= self.least:
+            return None
+        value = show(self.metric, reading, self.leg.value)
+        return self.unsure(Reason.INSUFFICIENT_TRAFFIC, value, f"{value}: fewer than {self.least} events")
+
+    def against(self, number: float, limit: float, value: str, words: str) -> Judgement:
+        """Compares a number with a limit that another number set; values up to the leg's floor are no breach."""
+        floor = self.leg.floor
+        text = f"{value} {words}"
+        if outside(self.op, number, limit) and (floor is None or number > floor):
+            return self.say(Verdict.FAIL, Reason.OVER_LIMIT, value, text)
+        return self.say(Verdict.PASS, Reason.WITHIN_LIMIT, value, f"{text}, within its limit")
 
 
 @per_spec
@@ -64,10 +111,12 @@ def _lens(trigger: Trigger, place: int, metric: Metric, asks: tuple[Ask, ...]) -
         place,
         leg,
         metric,
+        metric.name,
         asks,
         begin=f"{trigger.name}: {metric.name} ",
         op=leg.comparator,
         limit=limit,
+        least=leg.min_events,
         factor=factor,
         told_limit=f"{leg.comparator} {limit:g}{unit}",
         told_factor=f"{leg.comparator} {factor:g}x{floor}",
@@ -76,8 +125,8 @@ def _lens(trigger: Trigger, place: int, metric: Metric, asks: tuple[Ask, ...]) -
     )
 
 
-def _burns(leg: Leg, asks: tuple[Ask, ...]) -> tuple[tuple[BurnWindow, Ask, Ask, str], ...]:
+def _burns(leg: Leg, asks: tuple[Ask, ...]) -> tuple[Burn, ...]:
     return tuple(
-        (pair, long, short, f"{format_duration(pair.long)} and {format_duration(pair.short)}")
+        Burn(pair, long, short, f"{format_duration(pair.long)} and {format_duration(pair.short)}")
         for pair, long, short in zip(burn_windows(leg), asks[::2], asks[1::2], strict=True)
     )

@@ -11,6 +11,7 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
 from sparkrelease.api.triggers import Leg, Reset
 from sparkrelease.decide.facts import Missing, Track
+from sparkrelease.decide.legs.lens import Lens
 from sparkrelease.decide.legs.sight import Sight
 from sparkrelease.decide.rules import Judgement
 from sparkrelease.decide.same import Same
@@ -36,23 +37,23 @@ class Rise:
     p: float
 
 
-def trend(sight: Sight) -> Judgement:
+def trend(lens: Lens, sight: Sight) -> Judgement:
     """Fail when one pod's values rise by more than the slope, beyond chance, and enough faster than stable's.
 
     The pod that rises fastest decides. A value that falls is no restart: gauges fall.
     """
-    lens, leg = sight.lens, sight.lens.leg
-    found = sight.history()
+    leg = lens.leg
+    found = sight.history(lens.name)
     if isinstance(found, Missing):
-        return sight.nothing(found)
-    at = sight.d.facts.history[leg.metric].at
+        return lens.nothing(found)
+    at = sight.d.facts.history[lens.name].at
     rises = _rises(leg, found, at)
     if not rises:
-        return sight.unsure(
+        return lens.unsure(
             Reason.TOO_FEW_POINTS, "", f"has less than half of {lens.told_over} of history after warming up"
         )
     limit = leg.slope_per_minute or 0.0
-    reference = _stable_slope(sight, at)
+    reference = _stable_slope(lens, sight, at)
     if isinstance(reference, Judgement):
         return reference
     if reference is not None:
@@ -65,20 +66,20 @@ def trend(sight: Sight) -> Judgement:
     of = f" of {worst.name}" if worst.name else ""
     told = f"{value}{of} over {lens.told_over} (p={worst.p:.2g}), {len(rises)} of {len(found)} series long enough"
     if guilty:
-        return sight.say(Verdict.FAIL, Reason.OVER_LIMIT, value, f"{told}; > {limit:.4g}{unit}")
-    return sight.say(Verdict.PASS, Reason.WITHIN_LIMIT, value, f"{told}; not > {limit:.4g}{unit} beyond chance")
+        return lens.say(Verdict.FAIL, Reason.OVER_LIMIT, value, f"{told}; > {limit:.4g}{unit}")
+    return lens.say(Verdict.PASS, Reason.WITHIN_LIMIT, value, f"{told}; not > {limit:.4g}{unit} beyond chance")
 
 
-def _stable_slope(sight: Sight, at: datetime) -> float | Judgement | None:
+def _stable_slope(lens: Lens, sight: Sight, at: datetime) -> float | Judgement | None:
     """The fastest rise of the other role where the leg compares with it; None where it does not."""
-    if sight.lens.leg.vs_stable_factor is None:
+    if lens.leg.vs_stable_factor is None:
         return None
-    found = sight.history(sight.other)
+    found = sight.history_of_other(lens.name)
     if isinstance(found, Missing):
-        return sight.unsure(found.reason, "", f"has nothing to compare with, {sight.other}: {found.message}")
-    rises = _rises(sight.lens.leg, found, at)
+        return lens.unsure(found.reason, "", f"has nothing to compare with, {sight.other}: {found.message}")
+    rises = _rises(lens.leg, found, at)
     if not rises:
-        return sight.unsure(Reason.TOO_FEW_POINTS, "", f"has nothing to compare with: {sight.other}'s history is short")
+        return lens.unsure(Reason.TOO_FEW_POINTS, "", f"has nothing to compare with: {sight.other}'s history is short")
     return max(0.0, *(rise.slope for rise in rises))
 
 
