@@ -20,6 +20,11 @@ from sparkrelease.decide.verdicts import remember, said
 
 _WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
 
+_LOOKS = 20
+"""So many times in a stage's duration a gate in doubt is asked again."""
+
+_LONGEST_PAUSE = timedelta(minutes=1)
+
 
 def worst(verdicts: tuple[RuleVerdict, ...]) -> Verdict | None:
     """The worst verdict; None when no rule has spoken."""
@@ -60,6 +65,26 @@ def ask_gate(d: Draft, stage: StageStatus, length: timedelta) -> GateResult | No
     if stage.passed_at is not None and result.verdict is Verdict.INCONCLUSIVE:
         return replace(result, verdict=Verdict.PASS, message=f"it passed before; too little since ({result.message})")
     return result
+
+
+def doubt(d: Draft) -> str | None:
+    """Why the gate could say neither when it was last judged; None when it was not, or said something."""
+    names = {threshold.name for threshold in thresholds_now(d)}
+    known = [v for v in d.status.verdicts if v.kind == "threshold" and v.rule in names]
+    return _told(known, Verdict.INCONCLUSIVE) if worst(tuple(known)) is Verdict.INCONCLUSIVE else None
+
+
+def due_again(before: timedelta, observed: timedelta, length: timedelta) -> bool:
+    """Whether a gate in doubt is asked once more, by the stage's clock `before` this round and now.
+
+    Each release asks over a span of its own, so hundreds with few requests would ask as many questions at every tick.
+    An answer over a span that grew by less than a twentieth of the duration is nearly the same. At the end of the
+    duration and of its extension it is asked at once.
+    """
+    if before < length <= observed or before < 2 * length <= observed:
+        return True
+    pause = min(length / _LOOKS, _LONGEST_PAUSE)
+    return before // pause < observed // pause
 
 
 def count_gate(d: Draft) -> None:
@@ -105,11 +130,16 @@ def _judge(d: Draft) -> GateResult:
     remember(d, verdicts)
     _say_gate(d, sum(v.verdict is Verdict.PASS for v in verdicts), len(verdicts))
     verdict = worst(tuple(verdicts)) or Verdict.INCONCLUSIVE
-    deciding = [v.message for v in verdicts if v.verdict is verdict]
-    message = f"{len(verdicts)} of {len(verdicts)} thresholds pass" if verdict is Verdict.PASS else "; ".join(deciding)
+    passed = f"{len(verdicts)} of {len(verdicts)} thresholds pass"
+    message = passed if verdict is Verdict.PASS else _told(verdicts, verdict)
     readings = {name: reading_data(facts) for name, facts in (d.facts.gate or {}).items()}
     data = {"readings": readings, "verdicts": {v.rule: v.verdict.value for v in verdicts}}
     return GateResult(verdict, message, data, shared=_is_shared(d, verdicts))
+
+
+def _told(verdicts: list[RuleVerdict], verdict: Verdict) -> str:
+    """The sentences of the thresholds that decide."""
+    return "; ".join(v.message for v in verdicts if v.verdict is verdict)
 
 
 def _is_shared(d: Draft, verdicts: list[RuleVerdict]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from sparkrelease.api.base import format_duration
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.spec import OnInconclusive, Stage
@@ -15,7 +16,7 @@ from sparkrelease.decide.comparison import compare
 from sparkrelease.decide.datahealth import Health, assess, say_health
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Role
-from sparkrelease.decide.gate import GateResult, ask_gate, count_gate
+from sparkrelease.decide.gate import GateResult, ask_gate, count_gate, doubt, due_again
 from sparkrelease.decide.goahead import mind_go
 from sparkrelease.decide.managed import copied, has_new_template, is_managed, mind_workload, nothing_differs
 from sparkrelease.decide.regress import mind_lost_evidence, mind_regression
@@ -222,7 +223,11 @@ def _run_stage(d: Draft, run: Run, *, observing: bool) -> None:
     count_gate(d)
     unsigned = awaits_stage(d, moved)
     if observing and moved.observed >= stage.duration and not unsigned:
-        _judge_gate(d, stage, moved)
+        why = doubt(d) if d.facts.gate is None and status.passed_at is None else None
+        if why is not None and not due_again(status.observed, moved.observed, stage.duration):
+            _wait_for_more(d, stage, moved, why)
+        else:
+            _judge_gate(d, stage, moved)
 
 
 def _keep_weight(d: Draft) -> None:
@@ -272,11 +277,13 @@ def _judge_gate(d: Draft, stage: Stage, status: StageStatus) -> None:
     elif _proceeds(stage, status, result):
         _pass_gate(d, stage, status, result)
     else:
-        text = f"gate {stage.name}: {result.message}"
-        if status.observed < 2 * stage.duration:
-            left = 2 * stage.duration - status.observed
-            text += f"; extended for at most {left.total_seconds():.0f} s"
-        d.hold(Reason.GATE_INCONCLUSIVE, text)
+        _wait_for_more(d, stage, status, result.message)
+
+
+def _wait_for_more(d: Draft, stage: Stage, status: StageStatus, why: str) -> None:
+    extended = status.observed < 2 * stage.duration
+    more = f"; extended for at most {format_duration(stage.duration)}" if extended else ""
+    d.hold(Reason.GATE_INCONCLUSIVE, f"gate {stage.name}: {why}{more}")
 
 
 def _proceeds(stage: Stage, status: StageStatus, result: GateResult) -> bool:

@@ -23,15 +23,15 @@ FORGIVEN = 3 * TICK + timedelta(seconds=2)
 ENDS = ("hold", "rollback", "proceed")
 
 
-def doubtful(end: str) -> World:
-    """A release whose first stage has too few requests for a verdict, at the end of its minute."""
+def doubtful(end: str, minutes: int = 1) -> World:
+    """A release whose first stage has too few requests for a verdict, at the end of its time."""
     stages = [
-        {"name": "one", "weight": 1, "duration": "1m", "onInconclusive": end},
+        {"name": "one", "weight": 1, "duration": f"{minutes}m", "onInconclusive": end},
         {"name": "full", "weight": 100, "duration": "1m"},
     ]
     world = World(spec=spec(stages=stages), tick=TICK, reading=Counts(0, 100))
     while not patient(world):
-        assert world.now - START < 2 * MINUTE, world.why()
+        assert world.now - START < (minutes + 1) * MINUTE, world.why()
         look(world)
     return world
 
@@ -113,3 +113,45 @@ def test_an_extended_gate_that_ended_is_not_extended_again_by_a_restart(end: str
     look(world)
     assert ended(world, end) and not patient(world)
     assert world.route.canary_weight == before.canary_weight or world.status.phase is Phase.ROLLED_BACK
+
+
+@pytest.mark.parametrize(("minutes", "pause"), [(1, 5), (15, 45), (120, 60)])
+def test_a_gate_in_doubt_is_asked_again_a_few_times_in_its_duration_and_not_at_every_look(
+    minutes: int, pause: int
+) -> None:
+    """Hundreds of releases with few requests would otherwise ask over a span of their own at every tick."""
+    world = doubtful("hold", minutes)
+    assert len(world.asked_gates) == 1
+    why = world.why()
+    for _ in range(minutes * 12 - 1):
+        look(world)
+        assert world.why() == why, "what it waits for is said at every look, asked or not"
+    look(world)
+    assert ended(world, "hold"), "when its patience is over it is asked and told"
+    assert len(world.asked_gates) - 1 == pytest.approx(minutes * 60 / pause, abs=1)
+    for _ in range(minutes * 12):
+        look(world)
+        assert ended(world, "hold")
+    assert len(world.asked_gates) - 1 == pytest.approx(2 * minutes * 60 / pause, abs=2)
+    assert replay(world.stored()).difference is None
+
+
+def test_a_gate_in_doubt_passes_within_a_minute_of_the_requests_it_waited_for() -> None:
+    world = doubtful("hold", 120)
+    for _ in range(30):
+        look(world)
+    world.reading = Counts(0, 1000)
+    enough = world.now
+    while world.route.canary_weight != 100:
+        look(world)
+        assert world.now - enough <= MINUTE, world.why()
+
+
+@pytest.mark.parametrize("end", ["rollback", "proceed"])
+def test_a_gate_whose_patience_is_over_is_asked_at_that_very_look(end: str) -> None:
+    world = doubtful(end, 50)
+    while not ended(world, end):
+        look(world)
+        stage = world.status.stage
+        assert stage is None or stage.name != "one" or stage.observed < 100 * MINUTE
+    assert world.asked_gates[-1] >= 100 * MINUTE

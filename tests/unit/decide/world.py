@@ -106,6 +106,8 @@ class World:
     spans: dict[str, tuple[Reading, Reading]] = field(default_factory=dict)
     """By the name of a SpanAsk, canary's and stable's; others read as the metric does at every tick."""
     asked_spans: list[SpanAsk] = field(default_factory=list)
+    asked_gates: list[timedelta] = field(default_factory=list)
+    """Over which time each gate was asked."""
     settings: dict[str, dict[str, str]] = field(default_factory=dict)
     """ConfigMaps that mitigations change."""
     settings_work: bool = True
@@ -197,6 +199,7 @@ class World:
             current = None
         plan = decide(current, self.status, self.facts(), self.now)
         if plan.wants.anything:
+            self.asked_gates += [] if plan.wants.gate_over is None else [plan.wants.gate_over]
             gate = {t.name: self._metric(t.metric) for t in self.spec.thresholds}
             if self.over_stage is not None:
                 gate = {name: replace(seen, canary=self.over_stage) for name, seen in gate.items()}
