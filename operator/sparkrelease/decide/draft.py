@@ -194,7 +194,7 @@ class Draft:
             return
         mark = RouteMark(run=run.id, epoch=self.facts.epoch, weight=canary, rollback=rollback, mirror=mirror)
         route = self.facts.route
-        marked = route.mark is not None and replace(route.mark, epoch=mark.epoch) == mark
+        marked = route.mark is not None and replace(route.mark, epoch=mark.epoch, asked=0) == mark
         if same_weight(route.canary_weight, canary) and same_weight(route.mirror, mirror) and marked:
             return
         action = SetWeight(canary, mark, mirror)

@@ -121,6 +121,8 @@ class RouteMark:
     """Trigger of a rollback under way; a restarted operator that sees it goes on rolling back."""
     mirror: float = 0.0
     """Share of requests mirrored to canary, in percent."""
+    asked: int = 0
+    """How often the gateway was asked to look at this weight again."""
 
 
 _NOT_THERE = frozenset({Reason.ROUTE_NOT_FOUND, Reason.ROUTE_API_MISSING})

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 
-from sparkrelease.api.conditions import ConditionType
+from sparkrelease.api.conditions import ConditionType, find
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import ContestedStatus
 from sparkrelease.decide.draft import WEIGHT_STEP, Draft, all_on_stable, same_weight, told
 from sparkrelease.decide.facts import Problem, Route, Share, Verification
+from sparkrelease.decide.plan import SetWeight
 
 REVERTS_WINDOW = timedelta(minutes=10)
 REVERTS_LIMIT = 3
 SIGMAS = 5.0
 """A share this many standard deviations off is no chance: less than one false alarm in a million scrapes."""
 MISMATCHES = 2
+ASKED_AFTER = timedelta(seconds=30)
+"""How long a gateway may take to answer for a route before it is asked again; much longer than any takes."""
 _LEAST_REQUESTS = 20
 _NEVER_CONTESTED = ContestedStatus()
 
@@ -77,6 +81,7 @@ def observe_weight(d: Draft) -> bool:
         problem = Problem(Reason.ROUTE_PENDING, _not_yet(d))
     elif route.verification is not Verification.VERIFIED:
         problem = Problem(route.reason, route.message)
+        _ask_again(d)
     elif weight.mismatches >= MISMATCHES:
         says = f"is to mirror {d.mirror:g} %" if d.mirror else f"says {weight.desired:g} %"
         text = f"canary gets {weight.measured_share or 0:g} % of the requests, the route {says}"
@@ -93,6 +98,20 @@ def observe_weight(d: Draft) -> bool:
         d.condition(ConditionType.TRAFFIC_IN_SYNC, "False", problem.reason, problem.message)
         d.hold(problem.reason, problem.message)
     return verified
+
+
+def _ask_again(d: Draft) -> None:
+    """Writes the same share anew where the gateway has not answered for it: after 30 s, one minute, two, four...
+
+    A gateway's controller may lose what it wanted to say, and says it when it sees the route again. Contour 1.33 writes
+    a status once: when the API server is away at that moment, nothing but a change of some spec makes it try again.
+    """
+    route, said = d.facts.route, find(d.status.conditions, ConditionType.TRAFFIC_IN_SYNC)
+    if route.reason is not Reason.ROUTE_PENDING or route.mark is None or said is None or said.status != "False":
+        return
+    times = ((d.now - said.last_transition_time) // ASKED_AFTER).bit_length()
+    if times > route.mark.asked:
+        d.route = SetWeight(d.status.weight.desired, replace(route.mark, epoch=d.facts.epoch, asked=times), d.mirror)
 
 
 def show(weight: float | None, mirror: float | None = 0.0) -> str:

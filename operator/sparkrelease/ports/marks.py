@@ -15,7 +15,8 @@ WEIGHT = "sparkrelease.dev/weight"
 EPOCH = "sparkrelease.dev/epoch"
 ROLLBACK = "sparkrelease.dev/rollback"
 MIRROR = "sparkrelease.dev/mirror"
-MARKS = (RELEASE, RUN, WEIGHT, MIRROR, EPOCH, ROLLBACK)
+ASKED = "sparkrelease.dev/asked-again"
+MARKS = (RELEASE, RUN, WEIGHT, MIRROR, EPOCH, ROLLBACK, ASKED)
 """Annotations that come with a run and go with it."""
 
 _MOST_DIGITS = 18
@@ -29,6 +30,8 @@ def annotations_of(mark: RouteMark, release: str, epoch: int) -> Mapping[str, st
     marks = {RELEASE: release, RUN: mark.run, WEIGHT: f"{mark.weight:g}", EPOCH: str(epoch)}
     if mark.mirror:
         marks[MIRROR] = f"{mark.mirror:g}"
+    if mark.asked:
+        marks[ASKED] = str(mark.asked)
     return {**marks, ROLLBACK: mark.rollback} if mark.rollback else marks
 
 
@@ -39,12 +42,16 @@ def mark_of(annotations: Mapping[str, str] | None, release: str) -> RouteMark | 
     if not run or said.get(RELEASE) != release:
         return None
     weight, mirror = _percent(said.get(WEIGHT)), _percent(said.get(MIRROR))
-    return RouteMark(run, epoch_of(said), weight, said.get(ROLLBACK) or "", mirror)
+    return RouteMark(run, epoch_of(said), weight, said.get(ROLLBACK) or "", mirror, _number(said.get(ASKED)))
 
 
 def epoch_of(annotations: Mapping[str, str] | None) -> int:
     """The epoch stamped on the object; 0 when there is none or it is not a number."""
-    value = (annotations or {}).get(EPOCH) or ""
+    return _number((annotations or {}).get(EPOCH))
+
+
+def _number(text: str | None) -> int:
+    value = text or ""
     return int(value) if value.isdecimal() and len(value) <= _MOST_DIGITS else 0
 
 

@@ -12,7 +12,7 @@ from sparkrelease.api.command import Verb
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Phase
-from sparkrelease.decide.facts import Problem, Route, RouteMark
+from sparkrelease.decide.facts import Problem, Route, RouteMark, Verification
 from sparkrelease.decide.plan import SetWeight
 from unit.decide.world import FOREIGN, World, spec
 
@@ -141,3 +141,54 @@ def test_an_owned_route_that_is_gone_is_made_again_in_a_paused_release_too() -> 
     world.now += timedelta(seconds=5)
     plan = world.round()
     assert plan.route is not None
+
+
+def unanswered(world: World) -> World:
+    """Its gateway has said nothing of the route's present generation yet."""
+    world.route = replace(
+        world.route, verification=Verification.PENDING, reason=Reason.ROUTE_PENDING, message="seen 2, not yet 3"
+    )
+    return world
+
+
+def touches(world: World, seconds: int) -> list[int]:
+    """After how many seconds each write came."""
+    begin, found = world.now, []
+    for _ in range(seconds // 5):
+        world.now += world.tick
+        plan = world.round()
+        if plan.route is not None:
+            assert isinstance(plan.route, SetWeight) and not plan.urgent
+            assert (plan.route.canary, plan.entries) == (25, ()), "the weight is as it was, and nothing was decided"
+            found.append(int((world.now - begin).total_seconds()))
+    return found
+
+
+def test_a_gateway_that_does_not_answer_is_asked_again_ever_more_seldom() -> None:
+    """A controller that lost what it wanted to say, as in an outage of the API server, says it at the next change."""
+    world = unanswered(quarter())
+    world.round()
+    assert touches(world, 1000) == pytest.approx([30, 60, 120, 240, 480, 960], abs=6)
+    assert "seen 2, not yet 3" in world.why()
+    mark = world.route.mark
+    assert mark is not None and mark.asked == 6
+    world.route = replace(world.route, verification=Verification.VERIFIED, reason=Reason.TRAFFIC_IN_SYNC)
+    assert touches(world, 30) == [], "the mark stays until the next weight"
+    world.reach(100)
+    assert world.route.mark is not None and world.route.mark.asked == 0
+
+
+def test_a_gateway_that_refuses_a_route_is_not_asked_again() -> None:
+    world = quarter()
+    refused = Reason.ROUTE_NOT_ACCEPTED
+    world.route = replace(world.route, verification=Verification.PENDING, reason=refused, message="Accepted=False")
+    assert touches(world, 300) == []
+
+
+def test_a_new_leader_goes_on_asking_where_the_one_before_ended() -> None:
+    world = unanswered(quarter())
+    world.round()
+    assert touches(world, 70) == pytest.approx([30, 60], abs=6)
+    world.epoch += 1
+    assert touches(world, 40) == []
+    assert touches(world, 60) == pytest.approx([20], abs=11)

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from sparkrelease.adapters.kubernetes.credentials import Identity
 from sparkrelease.engine.intake import GATEWAYS, KINDS
-from sparkrelease.kopf_app import Watches, _settings
+from sparkrelease.kopf_app import Watches, _NoMemories, _settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +51,14 @@ def test_no_outage_ends_the_watches_and_nothing_is_posted_or_peered() -> None:
     assert settings.scanning.disabled is True
     assert settings.process.ultimate_exiting_timeout is None
     assert settings.watching.inactivity_timeout == 70
+
+
+async def test_kopf_keeps_nothing_of_an_object_between_two_events() -> None:
+    memories = _NoMemories()
+    first = await memories.recall({"metadata": {"uid": "1"}}, memobase=(), noticed_by_listing=True)
+    assert first.noticed_by_listing
+    assert list(memories.iter_all_memories()) == []
+    assert await memories.recall({"metadata": {"uid": "1"}}, memobase=()) is not first
 
 
 def test_kopf_lists_nothing_of_its_own() -> None:

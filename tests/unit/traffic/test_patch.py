@@ -218,3 +218,20 @@ def test_a_rollback_leaves_its_trigger_on_the_route_in_the_same_write() -> None:
     after = _patched(live, SetWeight(0, RouteMark(run="v2-abc", weight=0, rollback="http-5xx")))
     assert after["metadata"]["annotations"]["sparkrelease.dev/rollback"] == "http-5xx"
     assert after["metadata"]["annotations"][EPOCH] == "7"
+
+
+def _weights(body: Body) -> list[int]:
+    return [ref["weight"] for ref in body["spec"]["rules"][0]["backendRefs"]]
+
+
+def test_a_gateway_is_asked_again_by_the_same_share_in_other_numbers_and_back() -> None:
+    """Each is a change of the spec, so that it has a generation of its own: some gateways look at nothing less."""
+    live = _patched(_live(split_rule(100, 0)), _set(25))
+    seen = []
+    for asked in (1, 2, 3):
+        live = _patched(live, SetWeight(25, RouteMark(run="v2-abc", weight=25, asked=asked)))
+        seen.append((_weights(live), live["metadata"]["annotations"]["sparkrelease.dev/asked-again"]))
+    assert seen == [([750, 250], "1"), ([75, 25], "2"), ([750, 250], "3")]
+    live = _patched(live, _set(50))
+    assert _weights(live) == [50, 50]
+    assert "sparkrelease.dev/asked-again" not in live["metadata"]["annotations"]

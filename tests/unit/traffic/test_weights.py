@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkrelease.adapters.traffic.gateway_api.weights import Pair, pair_of, percent_of
+from sparkrelease.adapters.traffic.gateway_api.weights import Pair, pair_of, percent_of, said_otherwise
 
 
 def test_every_thousandth_comes_back_as_it_was_and_sums_to_the_whole() -> None:
@@ -13,6 +13,16 @@ def test_every_thousandth_comes_back_as_it_was_and_sums_to_the_whole() -> None:
         pair = pair_of(wanted)
         assert pair.stable + pair.canary == (100 if thousandths % 1000 == 0 else 100_000)
         assert percent_of(pair.canary, pair.stable + pair.canary) == wanted
+
+
+@given(st.integers(0, 100_000))
+def test_the_same_share_by_other_numbers_is_one_the_api_takes(thousandths: int) -> None:
+    pair = pair_of(round(thousandths / 1000, 3))
+    other = said_otherwise(pair)
+    assert other != pair
+    assert max(other.stable, other.canary) <= 1_000_000
+    whole, other_whole = pair.stable + pair.canary, other.stable + other.canary
+    assert percent_of(pair.canary, whole) == percent_of(other.canary, other_whole)
 
 
 @pytest.mark.parametrize(("percent", "pair"), [(0, (100, 0)), (1, (99, 1)), (0.1, (99_900, 100)), (100, (0, 100))])

@@ -8,6 +8,9 @@ WHOLE_PERCENTS = 100
 THOUSANDTHS = 100_000
 """Sums of the two weights: 100 for a whole percent, 100,000 where thousandths of a percent are wanted."""
 
+OTHER_SCALE = 10
+"""The same share by other numbers, still within the API's million."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -32,6 +35,11 @@ def pair_of(percent: float) -> Pair:
         canary = thousandths // 1000
         return Pair(WHOLE_PERCENTS - canary, canary)
     return Pair(THOUSANDTHS - thousandths, thousandths)
+
+
+def said_otherwise(pair: Pair) -> Pair:
+    """The same share as another pair: a write of it is a change of the spec, and so a new generation."""
+    return Pair(OTHER_SCALE * pair.stable, OTHER_SCALE * pair.canary)
 
 
 def percent_of(canary: int, whole: int) -> float | None:

@@ -23,7 +23,7 @@ from sparkrelease.adapters.traffic.gateway_api.vocabulary import (
     TRACKING_ANNOTATIONS,
     TRACKING_LABELS,
 )
-from sparkrelease.adapters.traffic.gateway_api.weights import Pair, pair_of, percent_of
+from sparkrelease.adapters.traffic.gateway_api.weights import Pair, pair_of, percent_of, said_otherwise
 from sparkrelease.api.gateway import OwnedRoute
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Problem
@@ -130,7 +130,9 @@ def _release(route: RouteObject, target: Target, action: ReleaseRoute) -> Write:
 
 def _wanted(target: Target, action: SetWeight) -> Wanted:
     mirror = mirror_filter(target.traffic.canary, action.mirror) if action.mirror else None
-    return Wanted(pair_of(action.canary), mirror, action.mirror)
+    pair = pair_of(action.canary)
+    # A gateway asked again must see a change of the spec: Contour looks at no route whose generation is the same.
+    return Wanted(said_otherwise(pair) if action.mark.asked % 2 else pair, mirror, action.mirror)
 
 
 def _set_weight(
