@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import kopf
+from kopf._cogs.structs.ephemera import AnyMemo
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from sparkrelease.adapters.kubernetes.credentials import Identity, log_in
 
@@ -72,6 +74,24 @@ class _NoDiff(kopf.DiffBaseStorage):
 
     def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
         """Nothing is kept."""
+
+
+class _NoMemories(ResourceMemories):
+    """Keeps nothing of an object between two events.
+
+    Kopf keeps almost a kilobyte for each object there was news of, for daemons, indexes and retries. We have none.
+    """
+
+    async def recall(
+        self,
+        raw_body: kopf.RawBody,
+        *,
+        memobase: AnyMemo | None = None,
+        noticed_by_listing: bool = False,
+        ephemeral: bool = True,  # noqa: ARG002 - kopf's signature
+    ) -> ResourceMemory:
+        """A new memory each time."""
+        return await super().recall(raw_body, memobase=memobase, noticed_by_listing=noticed_by_listing, ephemeral=True)
 
 
 class Watches:
@@ -156,6 +176,7 @@ class Watches:
             standalone=True,
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
+            memories=_NoMemories(),
             memo=(),  # copied for every object of every kind; what cannot change is not
         )
 

@@ -169,7 +169,7 @@ class OperatorConfig(SpecModel):
         default=8080, ge=0, le=65535, description="Port of /healthz, /readyz and /metrics; 0 for none."
     )
     concurrent_writes: int = Field(
-        default=16, ge=1, le=256, description="Writes under way at once, rollbacks not counted."
+        default=12, ge=1, le=256, description="Writes under way at once, rollbacks not counted."
     )
     api_timeout: ShortSpan = Field(default=timedelta(seconds=10), description="Longest wait for the API server.")
     rollback_timeout: ShortSpan = Field(default=timedelta(seconds=3), description="The same for one try of a rollback.")

@@ -31,8 +31,9 @@ PRUNER_CONNECTIONS = 2
 WATCH_CONNECTIONS = 1024
 """Each watch of one object keeps a connection busy; those beyond wait, and their objects are only read now and then."""
 
-READ_CONNECTIONS = 16
-"""Connections of the ordinary lane beyond those for writes."""
+READ_CONNECTIONS = 4
+"""Connections of the ordinary lane beyond those for writes. Each that was ever needed at once keeps a buffer of 256 KiB
+(asyncio's, for TLS), and a busy API server answers no sooner for being asked by more of them."""
 
 
 _NO_LIMIT = aiohttp.ClientTimeout(total=None)
