@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from sparkrelease.api.conditions import ConditionType, find
@@ -38,26 +38,46 @@ _PASSING = frozenset({Reason.ROUTE_PENDING, Reason.PAUSED, Reason.INSUFFICIENT_T
 """Holds that are no decision about the release: a write on its way, a wish told by its own entry, a missing store."""
 
 
-LATER = frozenset({"tests", "triggers"})
-"""Parts of `basis` that are left out where there is nothing to tell, and that older programs did not tell."""
-
-
 def basis(d: Draft) -> dict[str, object]:
     """What this round was decided on, as evidence keeps it: readings, each leg's word, tests, triggers now true."""
-    later = {"tests": told_tests(d), "triggers": told_triggers(d)}
     return {
         "readings": {name: reading_data(facts) for name, facts in d.facts.metrics.items()},
         "weight": d.on_route,
         **({"mirror": d.mirrored} if d.mirrored else {}),
         "measuredShare": d.status.weight.measured_share,
-        "legs": {name: [_word(leg) for leg in legs] for name, legs in d.legs.items()},
-        **{name: told for name, told in later.items() if told},
+        "legs": {},  # told also where no leg was looked at, as it always was
+        **told_rules(d),
     }
 
 
-def _word(leg: Judgement) -> dict[str, str]:
-    """What one leg said by itself."""
-    return {"verdict": leg.verdict.value, "reason": leg.reason.value, "value": leg.value, "message": leg.message}
+def told_rules(d: Draft) -> dict[str, object]:
+    """What every trigger and test said this round, true or not; a part with nothing to tell is left out."""
+    legs = {name: [_word(leg) for leg in legs] for name, legs in d.legs.items()}
+    parts: dict[str, object] = {"legs": legs, "tests": told_tests(d), "triggers": told_triggers(d)}
+    return {name: told for name, told in parts.items() if told}
+
+
+def told_thresholds(part: str, said: Mapping[str, Judgement]) -> dict[str, object]:
+    """What each threshold said, by its name, as that part of an entry's data; nothing where there is none."""
+    return {part: {name: _word(one) for name, one in said.items()}} if said else {}
+
+
+def _word(one: Judgement) -> dict[str, str]:
+    """What one rule said by itself."""
+    return {"verdict": one.verdict.value, "reason": one.reason.value, "value": one.value, "message": one.message}
+
+
+_LATER = frozenset({"tests", "triggers", "thresholds", "wholeWatch"})
+"""Parts of entries of any kind that came after the first programs."""
+
+_WENT_ON = frozenset({Reason.GATE_PASSED.value, Reason.GATE_PROCEEDED.value, Reason.WATCH_CHECKED.value})
+"""What lets a run go on; it told no legs at first."""
+
+
+def told_later(kind: str, data: Mapping[str, object]) -> frozenset[str]:
+    """Parts that older programs did not tell in such an entry, so that one without them is as good as it was."""
+    anew = kind == Reason.SHARED_INCIDENT.value and "verdicts" in data and "trigger" not in data
+    return _LATER | {"legs"} if kind in _WENT_ON or anew else _LATER
 
 
 def leading_hold(holds: Sequence[Problem]) -> Problem:

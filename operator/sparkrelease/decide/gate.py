@@ -11,8 +11,10 @@ from sparkrelease.api.spec import Thresholds
 from sparkrelease.api.status import RuleVerdict, StageStatus, Verdict
 from sparkrelease.decide.answers import reading_of
 from sparkrelease.decide.basis import reading_data
+from sparkrelease.decide.checkpoints import told_thresholds
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Missing, Role
+from sparkrelease.decide.rules import Judgement
 from sparkrelease.decide.sharedgate import since_when, suffers
 from sparkrelease.decide.stages import current_stage
 from sparkrelease.decide.thresholds import judge_threshold
@@ -113,12 +115,15 @@ def baseline_of(d: Draft, metric: str) -> float | None:
     return next((b.value for b in d.status.baselines if b.metric == metric), None)
 
 
-def _judge_one(d: Draft, threshold: Threshold, old: RuleVerdict | None) -> RuleVerdict:
-    """What a threshold says, and since when stable fails it as well."""
+def _judge_one(d: Draft, threshold: Threshold) -> Judgement:
     facts = (d.facts.gate or {}).get(threshold.name)
     reading = facts.canary if facts else Missing(Reason.NO_DATA, "not answered")
-    metric, baseline = d.spec.metric(threshold.metric), baseline_of(d, threshold.metric)
-    judgement = judge_threshold(threshold, metric, reading, baseline)
+    return judge_threshold(threshold, d.spec.metric(threshold.metric), reading, baseline_of(d, threshold.metric))
+
+
+def _kept(d: Draft, threshold: Threshold, judgement: Judgement, old: RuleVerdict | None) -> RuleVerdict:
+    """What a threshold says, and since when stable fails it as well."""
+    facts, baseline = (d.facts.gate or {}).get(threshold.name), baseline_of(d, threshold.metric)
     suffering = judgement.verdict is Verdict.FAIL and suffers(d.spec, threshold, facts, baseline)
     since = since_when(old, judgement.verdict, d.now, suffering=suffering)
     return said(threshold.name, "threshold", judgement, None, old, shared_since=since)
@@ -126,14 +131,16 @@ def _judge_one(d: Draft, threshold: Threshold, old: RuleVerdict | None) -> RuleV
 
 def _judge(d: Draft) -> GateResult:
     before = {v.rule: v for v in d.status.verdicts if v.kind == "threshold"}
-    verdicts = [_judge_one(d, threshold, before.get(threshold.name)) for threshold in thresholds_now(d)]
+    judged = {threshold.name: _judge_one(d, threshold) for threshold in thresholds_now(d)}
+    verdicts = [_kept(d, one, judged[one.name], before.get(one.name)) for one in thresholds_now(d)]
     remember(d, verdicts)
     _say_gate(d, sum(v.verdict is Verdict.PASS for v in verdicts), len(verdicts))
     verdict = worst(tuple(verdicts)) or Verdict.INCONCLUSIVE
     passed = f"{len(verdicts)} of {len(verdicts)} thresholds pass"
     message = passed if verdict is Verdict.PASS else _told(verdicts, verdict)
     readings = {name: reading_data(facts) for name, facts in (d.facts.gate or {}).items()}
-    data = {"readings": readings, "verdicts": {v.rule: v.verdict.value for v in verdicts}}
+    words = {v.rule: v.verdict.value for v in verdicts}
+    data = {"readings": readings, "verdicts": words, **told_thresholds("thresholds", judged)}
     return GateResult(verdict, message, data, shared=_is_shared(d, verdicts))
 
 

@@ -11,7 +11,7 @@ from sparkrelease.api.spec import OnInconclusive, Stage
 from sparkrelease.api.status import Outcome, Phase, Run, StageStatus, Verdict
 from sparkrelease.api.triggers import TriggerAction
 from sparkrelease.decide.actions import act
-from sparkrelease.decide.checkpoints import STUCK, leading_hold, record_checkpoint, record_hold
+from sparkrelease.decide.checkpoints import STUCK, leading_hold, record_checkpoint, record_hold, told_rules
 from sparkrelease.decide.comparison import compare
 from sparkrelease.decide.datahealth import Health, assess, say_health
 from sparkrelease.decide.draft import Draft
@@ -305,6 +305,7 @@ def _pass_gate(d: Draft, stage: Stage, status: StageStatus, result: GateResult) 
         kind,
         text,
         {
+            **told_rules(d),
             **result.data,
             "stage": stage.name,
             "observed": status.observed / timedelta(seconds=1),

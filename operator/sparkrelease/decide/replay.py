@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import SparkReleaseStatus
-from sparkrelease.decide.checkpoints import LATER
+from sparkrelease.decide.checkpoints import told_later
 from sparkrelease.decide.continuity import ABSENT, Stood, leap_of
 from sparkrelease.decide.evidence import Entry, canonical_json
 from sparkrelease.decide.inputs import KEY, Inputs, status_data, unpack, version_of
@@ -104,7 +104,7 @@ def _compare(first: Entry, stored: Sequence[Entry], drafts: Sequence[EntryDraft]
     for place, (entry, draft) in enumerate(zip_longest(stored, drafts)):
         number = first.number + place
         told = _told(entry.kind, entry.message, entry.data) if entry is not None else {"kind": ABSENT}
-        untold = LATER - entry.data.keys() if entry is not None else frozenset[str]()
+        untold = told_later(entry.kind, entry.data) - entry.data.keys() if entry is not None else frozenset[str]()
         again = _told(draft.kind.value, draft.message, draft.data, untold) if draft is not None else {"kind": ABSENT}
         for path, one, other in _differences("", told, json.loads(canonical_json(again))):
             return Difference(number, path, one, other, version)

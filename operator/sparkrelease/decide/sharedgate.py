@@ -16,6 +16,7 @@ from sparkrelease.api.metrics import Attribution, Metric, Threshold
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.spec import Stage
 from sparkrelease.api.status import RuleVerdict, StageStatus, Verdict
+from sparkrelease.decide.checkpoints import told_rules
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Buckets, Counts, MetricFacts
 from sparkrelease.decide.resolve import ResolvedSpec
@@ -75,5 +76,5 @@ def begin_anew(d: Draft, stage: Stage, status: StageStatus, message: str, data: 
     again = {"started_at": d.now, "counted_until": d.now, "observed": timedelta(0), "checkpoint_at": None}
     d.put(stage=status.model_copy(update=again))
     text += "; the stage begins anew"
-    d.entry(Reason.SHARED_INCIDENT, text, {**data, "stage": stage.name})
+    d.entry(Reason.SHARED_INCIDENT, text, {**told_rules(d), **data, "stage": stage.name})
     d.event(Reason.SHARED_INCIDENT, text, warning=True)

@@ -18,6 +18,7 @@ from sparkrelease.api.status import Next, StageStatus, Verdict, WatchStatus
 from sparkrelease.api.triggers import BURN_WINDOWS
 from sparkrelease.api.watch import Watch
 from sparkrelease.decide.basis import reading_data
+from sparkrelease.decide.checkpoints import told_rules, told_thresholds
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Counts, Missing, Reading, SpanAsk
 from sparkrelease.decide.gate import baseline_of
@@ -202,11 +203,14 @@ def _record(d: Draft, found: _Found, stage: StageStatus) -> str:
         gate_text=f"{found.ticked}/{criteria}" if criteria else "",
     )
     data = {
+        **told_rules(d),
         "check": number,
         "of": before.of,
         "observed": stage.observed / timedelta(seconds=1),
         "verdicts": {name: one.verdict.value for name, one in found.since.items()},
         "criteria": {name: one.verdict.value for name, one in found.whole.items()},
+        **told_thresholds("thresholds", found.since),
+        **told_thresholds("wholeWatch", found.whole),
         "readings": {name: reading_data(facts) for name, facts in (d.facts.spans or {}).items()},
     }
     d.entry(Reason.WATCH_CHECKED, message, data)

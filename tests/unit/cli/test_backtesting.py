@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,8 +75,7 @@ def test_exactly_the_burst_is_found_and_nothing_else(backtest: Callable[..., Res
     assert found["endings"]["promoted"] == 2
 
 
-@pytest.mark.slow
-def test_a_week_without_trouble_sees_no_rollback_and_an_incident_nobody_sees_is_missed(
+def test_two_hours_without_trouble_see_no_rollback_and_an_incident_nobody_sees_is_missed(
     backtest: Callable[..., Result],
 ) -> None:
     with PastServer({"shop-stable": []}).serving() as server:
@@ -83,6 +84,46 @@ def test_a_week_without_trouble_sees_no_rollback_and_an_incident_nobody_sees_is_
     assert calm.exit_code == 0
     assert "0 would have been rolled back" in calm.output
     assert (missed.exit_code, "missed" in missed.output) == (ExitCode.BAD, True)
+
+
+_AND_ITS_PEAK = """
+import sys
+from pathlib import Path
+from sparkrelease.cli.app import app
+app(sys.argv[1:], standalone_mode=False)
+status = Path("/proc/self/status").read_text().splitlines()
+print(next(line.split()[1] for line in status if line.startswith("VmHWM")), file=sys.stderr)
+"""
+"""The command line in a process of its own, which says in the end how much memory it had at most, in KiB."""
+
+
+def looked_back(server: PastServer, file: Path, hours: float) -> tuple[dict[str, Any], int]:
+    """What the command found in that many hours, and its peak memory in KiB."""
+    when = ["--from", T0.isoformat(), "--to", (T0 + hours * HOUR).isoformat()]
+    args = ["backtest", "-f", str(file), "--prometheus", server.url, *when, "-o", "json", "--exit-code"]
+    done = subprocess.run([sys.executable, "-c", _AND_ITS_PEAK, *args], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout), int(done.stderr.split()[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)  # ten seconds of computing, and the machine may be busy with other tests
+def test_a_week_without_trouble_sees_no_rollback_and_costs_few_queries_and_no_more_memory_than_two_hours(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "release.yaml"
+    file.write_text(yaml.safe_dump(manifest()))
+    with PastServer({"shop-stable": []}).serving() as server:
+        _, short = looked_back(server, file, 2)
+        server.paths.clear()
+        found, peak = looked_back(server, file, 7 * 24)
+    looks = 7 * 24 * 240
+    assert found["endings"] == {"promoted": 250, "rolled back": 0, "held": 0, "cut off": 1}
+    assert found["falseRollbacks"] == 0
+    # Two queries at every look, 240 looks at a time; and those of the gates, and the first of each.
+    assert found["queries"] == len(server.paths) <= 2 * looks / 240 + 8
+    assert server.largest <= 240
+    print(f"\npeak {short} KiB after two hours, {peak} KiB after a week, {len(server.paths)} queries")
+    assert peak - short < 4 * 1024, "a hundred bytes kept of each look would be as much"
 
 
 def test_a_rollback_outside_the_incidents_is_a_false_one(backtest: Callable[..., Result]) -> None:
