@@ -12,6 +12,8 @@ import pytest
 from hypothesis import settings
 from xdist import is_xdist_worker
 
+from testbed.browser import NO_BROWSER, find_browser
+
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
@@ -126,7 +128,33 @@ class LaneReport:
             write(f"total time, checks included: {time.time() - int(started):.0f} s")
 
 
+class BrowserReport:
+    """Names the tests that were skipped for want of a browser, which are few among thousands.
+
+    `make test` has its clusters after them: where none can have opened a page, those last lines say so, too.
+    """
+
+    def __init__(self) -> None:
+        self.skipped: set[str] = set()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and isinstance(report.longrepr, tuple) and NO_BROWSER in str(report.longrepr[2]):
+            self.skipped.add(report.nodeid)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.skipped:
+            what = f"skipped for want of a browser to open a page in: {len(self.skipped)}"
+        elif "SPARKRELEASE_TEST_STARTED" in os.environ and find_browser() is None:
+            what = "no page was opened in a browser, here or in the tests before"
+        else:
+            return
+        terminalreporter.write_line("")
+        terminalreporter.write_line(f"NOT TESTED: {what}.", red=True)
+        terminalreporter.write_line(f"  {NO_BROWSER}", red=True)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(BrowserReport(), "browser-report")
     config.pluginmanager.register(LaneReport(config.getoption("--lane")), "lane-report")
 
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from testbed.shop import Shop
 
 
+VALIDATION = 15 * 60
+"""Seconds from the moment a release is applied to the end of its validation (row A15)."""
+
+
 def exported(cluster: Cluster, shop: Shop, folder: Path) -> dict[str, Any]:
     """Exports the present run; the chain of the export verifies by itself."""
     done = cluster.kubectl("sparkrelease", "evidence", "export", shop.name, str(folder), "-n", shop.namespace)

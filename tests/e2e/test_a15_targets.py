@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from e2e.exports import at, exported, written
+from e2e.exports import VALIDATION, at, exported, written
 from e2e.trials import written as policy_written
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster, Operator
     from testbed.shop import Shop
 
-VALIDATION, ROLLBACK = 15 * 60, 5 * 60
+ROLLBACK = 5 * 60
 """Seconds."""
 
 ITEMS = [

@@ -24,6 +24,8 @@ ITEMS: list[dict[str, Any]] = [
     {"name": kind, "artifact": f"{NAME}/{kind}.json", "kind": kind, "signer": "ci", "timeout": "60s"}
     for kind in ("sbom", "provenance")
 ]
+KEYS = {"sbom.json": "sbom.json", "build_provenance.json": "provenance.json"}
+"""By file of the export, the key of what it tells of."""
 
 
 @pytest.fixture
@@ -52,9 +54,10 @@ def test_the_seven_files_say_what_this_run_had(signer: Signer, cluster: Cluster,
     body = exported(cluster, shop, folder)
     assert body["partOfRun"] == {"approvals": True, "sbom": True, "provenance": True, "declaredChecks": True}
     files = cluster.get("v1", "ConfigMap", NAME, shop.namespace)["data"]
-    for name, key in (("sbom.json", "sbom.json"), ("build_provenance.json", "provenance.json")):
+    for name, key in KEYS.items():
         (told,) = json.loads((folder / name).read_text())["files"]
         assert (told["verdict"], told["sha256"]) == ("Pass", hashlib.sha256(files[key].encode()).hexdigest())
+        assert hashlib.sha256((folder / told["original"]).read_bytes()).hexdigest() == told["sha256"]
     tag = (folder / "release_tag.txt").read_text()
     assert status["run"]["id"] in tag and status["run"]["specDigest"] in tag and "v2" in tag
     signed = (folder / "go_nogo_signed.txt").read_text()
@@ -64,3 +67,11 @@ def test_the_seven_files_say_what_this_run_had(signer: Signer, cluster: Cluster,
     assert "http" in (folder / "baseline_metrics.txt").read_text()
     plan = (folder / "canary_plan.txt").read_text()
     assert "all" in plan and "100 %" in plan and "burst" in plan
+
+    cluster.delete("v1", "ConfigMap", NAME, shop.namespace)
+    later = tmp_path / "later"
+    exported(cluster, shop, later)
+    for name in KEYS:
+        (told,) = json.loads((later / name).read_text())["files"]
+        assert ("original" in told, told["originalMissing"]) == (False, f"ConfigMap {NAME} does not exist")
+    assert not (later / "originals").exists()

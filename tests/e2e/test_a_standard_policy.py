@@ -7,6 +7,7 @@ and signed; one is well, the other has a defect that shows at a quarter of the t
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from e2e.conftest import promises_broken
-from e2e.exports import at, exported, written
+from e2e.exports import VALIDATION, at, exported, written
 from e2e.release_files import Signer, publish
 from e2e.trials import FACTORS, HISTORY, LOAD, Desk, patient
 from e2e.trials import written as policy_written
@@ -156,11 +157,22 @@ def floor(cluster: Cluster, operators: SoleOperator) -> Iterator[Floor]:
             desk.close()
 
 
-def check_what_came_before(body: dict[str, Any], folder: Path) -> None:
-    """The same for both: nine checks of nine, three signatures on all ten items, the seven files."""
+def seconds_of_checks(desk: Desk, folder: Path) -> float:
+    """From the moment the release was applied to the answer of its last check; nothing of it is any faster here.
+
+    When it was applied is told in whole seconds, so it may be a second less.
+    """
+    entries = map(json.loads, (folder / "evidence.jsonl").read_text().splitlines())
+    passed = next(entry for entry in entries if entry["kind"] == "PreflightPassed")
+    return at(passed["at"]) - at(desk.get()["metadata"]["creationTimestamp"])
+
+
+def check_what_came_before(desk: Desk, body: dict[str, Any], folder: Path) -> None:
+    """The same for both: nine checks of nine and in time, three signatures on all ten items, the seven files."""
     assert {one["name"]: one["verdict"] for one in body["checks"]} == {
         item["name"]: "Pass" for item in policy_written(POLICY)["preflight"]
     }
+    assert 0 <= seconds_of_checks(desk, folder) <= VALIDATION
     assert {(one["by"], one["decision"]) for one in body["signatures"]} == {(who.name, "GO") for who in BOARD}
     texts = {name: (folder / name).read_text() for name in RITUAL}
     assert [name for name, text in texts.items() if "not part of this run" in text] == []
@@ -180,7 +192,7 @@ def test_a_defect_at_a_quarter_of_the_traffic_goes_back_and_tells_why(floor: Flo
     assert record["trigger"] in {"http-5xx", "http"}, "the trigger or the comparison, whichever sees it first"
 
     body = exported(floor.cluster, desk, tmp_path)
-    check_what_came_before(body, tmp_path)
+    check_what_came_before(desk, body, tmp_path)
     assert (body["outcome"], body["rollback"]["rule"]) == ("RolledBack", record["trigger"])
     assert [weight for _, weight in written(desk, floor.since)] == [0, 1, 5, 25, 0]
     assert [(one["name"], one["passing"]) for one in body["stages"] if one["status"] == "Passed"] == [
@@ -210,7 +222,7 @@ def test_a_healthy_release_passes_six_of_six_at_five_stages_is_watched_promoted_
     desk.until("stored", lambda s: not s.get("pendingEvidence"))
 
     body = exported(floor.cluster, desk, tmp_path)
-    check_what_came_before(body, tmp_path)
+    check_what_came_before(desk, body, tmp_path)
     assert (body["outcome"], body["stagesPassed"], body["rollback"]) == ("Settled", 5, None)
     *stages, watch = [one for one in body["stages"] if not one["walkBack"]]
     assert (watch["name"], watch["weight"]) == ("watch", 100)

@@ -1,4 +1,4 @@
-"""Back in minutes, in this order: the flag goes to 0, then the workload. The flag waits for nobody."""
+"""Back in minutes, in this order: the operator sets the flag to 0 at once, then people take the workload back."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ def behind_proxy(operators: SoleOperator, cluster: Cluster, proxy: PrometheusPro
 
 
 def half(desk: FlagDesk) -> None:
-    """A run with half of the users on the feature."""
-    desk.begin()
+    """A run with half of the users on the feature, which came with a rollout of the workload."""
+    desk.begin("v1")
+    desk.roll_out("v2")
+    desk.cluster.wait_rolled_out(desk.namespace, desk.name)
     desk.start_load(rps=40)
     desk.release("v2", stages=STAGES)
     desk.until("half is in force", lambda s: s["weight"]["desired"] == 50 and s["weight"]["verified"])
@@ -44,14 +46,24 @@ def half(desk: FlagDesk) -> None:
 
 def rollback(desk: FlagDesk, *args: str) -> str:
     """A person asks for it."""
-    told = ("sparkrelease", "rollback", desk.name, "-n", desk.namespace, "--reason", "scores look wrong", *args)
-    done = desk.cluster.kubectl(*told, identity=MIRA)
+    return kubectl(desk, "sparkrelease", "rollback", desk.name, "--reason", "scores look wrong", *args)
+
+
+def image(desk: FlagDesk) -> str:
+    """What the workload is to run."""
+    body = desk.cluster.get("apps/v1", "Deployment", desk.name, desk.namespace)
+    return str(body["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def kubectl(desk: FlagDesk, *args: str) -> str:
+    """A person's command in the namespace of the release."""
+    done = desk.cluster.kubectl(*args, "-n", desk.namespace, identity=MIRA)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 @pytest.mark.timeout(240)
-def test_one_command_turns_the_flag_off_and_the_workload_follows_when_nobody_is_on_the_feature(
+def test_one_command_turns_the_flag_off_and_a_workload_that_people_take_back_then_gets_no_user_on_the_feature(
     flag_operator: Operator, desk: FlagDesk
 ) -> None:
     half(desk)
@@ -63,8 +75,10 @@ def test_one_command_turns_the_flag_off_and_the_workload_follows_when_nobody_is_
     assert status["rollback"]["seconds"] < 5
     desk.in_force("0")
     since = desk.cluster.audit_cursor()
-    desk.roll_out("v1")
+    assert image(desk) == desk.cluster.app_image("v2", "trading"), "the operator leaves the workload as it is"
+    kubectl(desk, "rollout", "undo", f"deployment/{desk.name}")
     desk.cluster.wait_rolled_out(desk.namespace, desk.name)
+    assert image(desk) == desk.cluster.app_image("v1", "trading")
     assert set(desk.values_written(since)) <= {"0"}, "the version that was refused gets no user back"
     assert checked(desk).closed_by == "RolledBack"
 

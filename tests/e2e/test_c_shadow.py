@@ -134,7 +134,7 @@ def test_a_failing_canary_loses_its_copies_at_once_and_a_sync_that_drops_the_mir
     shop.open()
     shop.start_load(rps=50, duration=600)
     slow = SHADOW | {"duration": "10m"}
-    off = {"name": "price-off", "all": [{"metric": "price", "kind": "vsStable", "factor": 1.02}], "for": "2s"}
+    off = {"name": "price-off", "all": [{"metric": "price", "kind": "vsStable", "factor": 1.02}], "for": "3s"}
     shop.ship("v2", **SPEC | {"stages": [slow, *STAGES], "metrics": [ERRORS, DRIFT, PRICE], "triggers": [off]})
     shop.until("copies reach canary", mirroring)
     shop.apply_route()

@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from testbed.waiting import wait_for
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NO_BROWSER = "no Chromium or Chrome on PATH: `apt-get install chromium` brings one"
 ANSWER_WITHIN = 30.0
 """Seconds."""
 
@@ -25,6 +27,14 @@ ANSWER_WITHIN = 30.0
 def find_browser() -> str | None:
     """Path of a browser that speaks the DevTools protocol; None where there is none."""
     return next((found for found in map(shutil.which, PROGRAMS) if found), None)
+
+
+def browser_or_skip() -> str:
+    """The same for a test, which is skipped where there is none; the last lines of the run say so."""
+    program = find_browser()
+    if program is None:
+        pytest.skip(NO_BROWSER)
+    return program
 
 
 class Browser:

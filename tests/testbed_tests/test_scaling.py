@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from e2e.trials import FACTORS
 from sparkrelease.api.base import format_duration
 from sparkrelease.api.spec import ReleasePolicySpec
 from testbed.paths import PROJECT
@@ -90,6 +91,14 @@ def test_no_window_of_a_ready_made_policy_is_shorter_than_five_scrapes_and_no_fo
     fast = ReleasePolicySpec.model_validate(scaled(read(path), 600))
     assert min(metric.window for metric in fast.metrics) == LEAST_WINDOW == timedelta(seconds=5)
     assert min(trigger.for_ for trigger in fast.triggers if trigger.for_) == LEAST_FOR == timedelta(seconds=3)
+
+
+def test_a_stage_of_the_standard_policy_is_two_windows_of_all_metrics_but_one_at_the_factor_of_its_scenarios() -> None:
+    (path,) = [one for one in POLICIES if one.stem == "spark-standard"]
+    fast = ReleasePolicySpec.model_validate(scaled(read(path), FACTORS["spark-standard"]))
+    shortest = min(stage.duration for stage in fast.stages)
+    assert [metric.name for metric in fast.metrics if 2 * metric.window > shortest] == ["risk-blocks"]
+    assert max(metric.window for metric in fast.metrics) == shortest
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)

@@ -78,6 +78,10 @@ class ClusterDoor(Protocol):
         """Every ConfigMap with evidence of the release, of one run or of all, without order."""
         ...
 
+    def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Reply:
+        """Reads anything with this person's own rights; an error the server answers is part of the reply."""
+        ...
+
 
 class Cluster:
     """A ClusterDoor to a real API server."""
@@ -155,7 +159,7 @@ class Cluster:
         return list(self._pages(path_of("ConfigMap", self._namespace), labels))
 
     def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Reply:
-        """Reads anything with this person's own rights; an error is part of the answer."""
+        """See ClusterDoor."""
         return self._request("GET", path, query=query)
 
     def _pages(self, path: str, labels: str = "", fields: str = "") -> Iterator[Object]:

@@ -17,6 +17,7 @@ from sparkrelease.documents.record import Run, text_of, time_of
 NOT_PART = "not part of this run"
 """What every document says of something that the run's evidence does not have."""
 
+_IN_A_REGISTRY = "oci://"
 _COMMANDS = frozenset({Reason.COMMAND_TAKEN.value, Reason.INVALID_COMMAND.value})
 
 
@@ -65,10 +66,14 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A declared check before the first weight. `kind` is what its file is, where it looks at one."""
+    """A declared check before the first weight. `kind` is what its file is, where it looks at one.
+
+    `reference` is the whole name of a file in a registry; empty for one in a ConfigMap.
+    """
 
     name: str
     kind: str
+    reference: str
     optional: bool
     verdict: str
     message: str
@@ -130,29 +135,38 @@ def _signed(entry: Entry, name: str, data: Mapping[str, object]) -> Signed:
 
 def checks_of(run: Run) -> tuple[Checked, ...]:
     """The checks the release declares, as the last entry before its first weight has them."""
-    kinds = _kinds(run)
+    kinds, artifacts = _kinds(run), _declared(run, "artifact")
     for entry in reversed([*run.entries]):
         items = entry.data.get("items")
         if entry.kind == Reason.PREFLIGHT_PASSED.value and isinstance(items, list):
-            return tuple(_checked(entry, data, kinds) for data in _mappings(items))
+            return tuple(_checked(entry, data, kinds, artifacts) for data in _mappings(items))
     return ()
 
 
 def _kinds(run: Run) -> Mapping[str, str]:
     """By item of spec.preflight, what kind of file it looks at."""
+    return _declared(run, "kind")
+
+
+def _declared(run: Run, field: str) -> Mapping[str, str]:
+    """A field of every item of spec.preflight, by the item's name."""
     start = next(entry for entry in run.entries if entry.kind == Reason.RUN_STARTED.value)
     spec = start.data.get("spec")
     declared = spec.get("preflight") if isinstance(spec, Mapping) else None
-    return {text_of(item, "name"): text_of(item, "kind") for item in _mappings(declared)}
+    return {text_of(item, "name"): text_of(item, field) for item in _mappings(declared)}
 
 
-def _checked(entry: Entry, data: Mapping[str, object], kinds: Mapping[str, str]) -> Checked:
+def _checked(
+    entry: Entry, data: Mapping[str, object], kinds: Mapping[str, str], artifacts: Mapping[str, str]
+) -> Checked:
     details = data.get("details")
     told = tuple((str(key), str(one)) for key, one in details.items()) if isinstance(details, Mapping) else ()
     name = text_of(data, "name")
+    artifact = artifacts.get(name, "")
     return Checked(
         name=name,
         kind=kinds.get(name, ""),
+        reference=artifact if artifact.startswith(_IN_A_REGISTRY) else "",
         optional=data.get("optional") is True,
         verdict=text_of(data, "verdict"),
         message=text_of(data, "message"),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from sparkrelease.decide.facts import MetricFacts, Missing, Reading
 from sparkrelease.decide.rules import show
 from sparkrelease.documents.environment import Ready, render
+from sparkrelease.documents.originals import PROVENANCE, SBOM, Original, Originals
 from sparkrelease.documents.people import NOT_PART, Checked
 from sparkrelease.documents.plan import plan_of
 from sparkrelease.documents.record import Run
@@ -19,15 +20,15 @@ _MOST_TOLD = 40
 """Entries in the timeline of an incident; the last ones count."""
 
 
-def ritual(view: View) -> Iterator[tuple[str, str]]:
+def ritual(view: View, originals: Originals) -> Iterator[tuple[str, str]]:
     """The seven files that every run leaves, by name."""
     run = view.run
     for name in ("release_tag.txt", "go_nogo_signed.txt", "blind_spots_scan.txt"):
         yield name, render(name, view=view, run=run)
     yield "baseline_metrics.txt", render("baseline_metrics.txt", view=view, run=run, readings_table=_table(run))
     yield "canary_plan.txt", render("canary_plan.txt", view=view, run=run, plan=plan_of(run))
-    yield "sbom.json", _looked_at(view.files("sbom"), "a software bill of materials")
-    yield "build_provenance.json", _looked_at(view.files("provenance"), "build provenance")
+    yield "sbom.json", _looked_at(view.files(SBOM), originals, "a software bill of materials")
+    yield "build_provenance.json", _looked_at(view.files(PROVENANCE), originals, "build provenance")
 
 
 def of_rollback(view: View) -> Iterator[tuple[str, str]]:
@@ -53,18 +54,23 @@ def release_notes(view: View) -> str:
     return render("release-notes.md", view=view, run=view.run, not_reached=rest)
 
 
-def _looked_at(found: tuple[Checked, ...], what: str) -> str:
+def _looked_at(found: tuple[Checked, ...], originals: Originals, what: str) -> str:
     """What checks said of such a file, or that there was none: nobody can take it for an empty bill of materials."""
     if not found:
         body: dict[str, object] = {"partOfRun": False, "note": f"{NOT_PART}: no check of its preflight is about {what}"}
     else:
-        note = "evidence keeps the digest and what was found; the file is where `file` says, while it is there"
+        note = (
+            "evidence keeps the digest and what was found; `original` is the file itself, with that digest, or "
+            "`originalMissing` says why it is not here; it was where `file` says"
+        )
         items = [
             {
                 "check": one.name,
                 "verdict": one.verdict,
                 "message": one.message,
                 **dict(one.details),
+                **({"reference": one.reference} if one.reference else {}),
+                **_kept(originals.get(one.name, Original(missing="nobody looked for it"))),
                 "entry": one.entry,
                 "entryDigest": one.digest,
             }
@@ -72,6 +78,10 @@ def _looked_at(found: tuple[Checked, ...], what: str) -> str:
         ]
         body = {"partOfRun": True, "note": note, "files": items}
     return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+
+
+def _kept(original: Original) -> Mapping[str, str]:
+    return {"original": original.path} if original.path else {"originalMissing": original.missing}
 
 
 # ---------------------------------------------------------------- readings

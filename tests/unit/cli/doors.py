@@ -7,7 +7,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sparkrelease.adapters.kubernetes.replies import reply_of
 from sparkrelease.cli.exits import CliError, ExitCode
+from sparkrelease.ports.api_server import Reply
 
 
 class FakeDoor:
@@ -19,6 +21,8 @@ class FakeDoor:
         self.policies: dict[str, Mapping[str, object]] = {}
         self.happened: list[Mapping[str, object]] | CliError = []
         self.config_maps: list[Mapping[str, object]] | CliError = []
+        self.objects: dict[str, Reply] = {}
+        """What `get` answers, by path; nothing else exists."""
         self.before_patch: Callable[[dict[str, Any]], None] = lambda _: None
         self.on_look: Callable[[dict[str, Any]], None] = lambda _: None
         self.patches = 0
@@ -89,6 +93,9 @@ class FakeDoor:
         if isinstance(self.config_maps, CliError):
             raise self.config_maps
         return self.config_maps
+
+    def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Reply:
+        return self.objects.get(path) or reply_of("GET", path, 404, b"{}", None)
 
     def command(self) -> dict[str, Any] | None:
         """The command in the annotation."""

@@ -17,7 +17,7 @@ from sparkrelease.cli.dashboard.feed import Feed
 from sparkrelease.cli.dashboard.run import run_dashboard
 from sparkrelease.cli.dashboard.server import DashboardServer
 from sparkrelease.cli.exits import CliError, ExitCode
-from testbed.browser import Browser, browser, find_browser
+from testbed.browser import Browser, browser, browser_or_skip
 from unit.cli.doors import FakeDoor
 from unit.cli.samples import NOW, body
 
@@ -26,9 +26,7 @@ XSS = "<img src=x onerror=\"document.title='owned'\"><script>document.title='own
 
 @pytest.fixture(scope="module")
 def window() -> Iterator[Browser]:
-    program = find_browser()
-    if program is None:
-        pytest.skip("no Chromium or Chrome on PATH: `apt-get install chromium` brings one")
+    program = browser_or_skip()
     with browser(program) as page:
         yield page
 

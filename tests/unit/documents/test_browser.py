@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sparkrelease.documents.files import report
-from testbed.browser import Browser, browser, find_browser
+from testbed.browser import Browser, browser, browser_or_skip
 from unit.documents import runs
 
 pytestmark = pytest.mark.slow
@@ -27,9 +27,7 @@ STICKS_OUT = """
 
 @pytest.fixture(scope="module")
 def window() -> Iterator[Browser]:
-    program = find_browser()
-    if program is None:
-        pytest.skip("no Chromium or Chrome on PATH: `apt-get install chromium` brings one")
+    program = browser_or_skip()
     with browser(program) as page:
         yield page
 

@@ -9,7 +9,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from sparkrelease.documents.files import documents
-from testbed.browser import browser, find_browser
+from testbed.browser import browser, browser_or_skip
 from unit.documents import runs
 
 PAPER = """<!doctype html><meta charset="utf-8"><style>
@@ -72,9 +72,7 @@ def test_each_risk_has_a_description_an_owner_a_date_a_mitigation_and_a_status(n
 
 @pytest.mark.slow
 def test_it_prints_on_one_page(note: str, tmp_path: Path) -> None:
-    program = find_browser()
-    if program is None:
-        pytest.skip("no Chromium or Chrome on PATH: `apt-get install chromium` brings one")
+    program = browser_or_skip()
     page = tmp_path / "note.html"
     page.write_text(PAPER + MarkdownIt("commonmark").enable("table").render(note), encoding="utf-8")
     with browser(program) as window:

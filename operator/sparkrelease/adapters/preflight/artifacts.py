@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from sparkrelease.adapters.preflight.gets import Gets
-from sparkrelease.adapters.preflight.kube import Object, get, items, listed, part, text
+from sparkrelease.adapters.preflight.kube import Object, content_of, get, items, listed, part, text
 from sparkrelease.adapters.preflight.registries import Registries
 from sparkrelease.api.config import PreflightConfig
 from sparkrelease.api.expectations import Op
@@ -151,17 +151,6 @@ class Artifacts:
             if part(pod, "status").get("phase") == "Running"
         )
         return FileAnswer(**{name: getattr(found, name) for name in FileAnswer.__slots__} | {"images": images})
-
-
-def content_of(config_map: Object, key: str) -> bytes | None:
-    """A key's content; None when it is not there."""
-    plain, binary = part(config_map, "data").get(key), part(config_map, "binaryData").get(key)
-    if isinstance(plain, str):
-        return plain.encode()
-    try:
-        return base64.b64decode(binary, validate=True) if isinstance(binary, str) else None
-    except ValueError:
-        return None
 
 
 def digests_of(pod: Object) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
-"""What the runners read of the Kubernetes API: paths, and objects without surprises."""
+"""What is read of the Kubernetes API for preflight: paths, and objects without surprises."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
@@ -80,3 +81,14 @@ def text(body: Object, field: str) -> str:
     """A text field; empty where there is none."""
     value = body.get(field)
     return value if isinstance(value, str) else ""
+
+
+def content_of(config_map: Object, key: str) -> bytes | None:
+    """A key's content; None when it is not there."""
+    plain, binary = part(config_map, "data").get(key), part(config_map, "binaryData").get(key)
+    if isinstance(plain, str):
+        return plain.encode()
+    try:
+        return base64.b64decode(binary, validate=True) if isinstance(binary, str) else None
+    except ValueError:
+        return None
