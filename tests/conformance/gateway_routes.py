@@ -27,8 +27,8 @@ API = "gateway.networking.k8s.io/v1"
 STABLE, CANARY = "shop-stable", "shop-canary"
 PORT = 8080
 OTHER_HEADER = "x-edited"
-API_PATHS = {"HTTPRoute": "/api", "GRPCRoute": "/api.Shop/Buy"}
-"""Requests the rule `api` takes; all others are for the rule `rest`."""
+PATHS = {"HTTPRoute": ("/", "/api"), "GRPCRoute": ("/api.Stock/Count", "/api.Shop/Buy")}
+"""Requests the rule `rest` takes, and those the rule `api` takes. A GRPCRoute's are gRPC calls, and these methods."""
 
 
 def served(versions: Counter[str]) -> Served:
@@ -198,7 +198,7 @@ class GatewayRoutes:
     def serve(self, requests: int) -> Served:
         versions: Counter[str] = Counter()
         counted = requests // 2
-        for path in ("/", API_PATHS[self.kind]):
+        for path in PATHS[self.kind]:
             self._wait_switched(path)
             load = self._start(rps=2000, n=counted, concurrency=16, path=path)
             load.wait()
@@ -240,7 +240,8 @@ class GatewayRoutes:
     # ------------------------------------------------------------ parts
 
     def _start(self, **options: Any) -> Load:  # noqa: ANN401 - the load generator's own
-        load = self.cluster.start_load(self.host, **options)
+        rest, _ = PATHS[self.kind]
+        load = self.cluster.start_load(self.host, **{"path": rest, "grpc": self.kind == "GRPCRoute"} | options)
         self.loads.append(load)
         return load
 
@@ -281,7 +282,7 @@ class GatewayRoutes:
         sides = {side: {"service": f"shop-{side}", "port": PORT} for side in ("stable", "canary")}
         if self.owned:
             call = {"method": {"service": "api.Shop", "method": "Buy"}}
-            match = call if self.kind == "GRPCRoute" else {"path": {"value": API_PATHS[self.kind]}}
+            match = call if self.kind == "GRPCRoute" else {"path": {"value": PATHS[self.kind][1]}}
             owned = {
                 "kind": self.kind,
                 "parentRefs": [self.cluster.gateway_parent_ref],

@@ -42,7 +42,7 @@ def deployment(
 
     Args:
         app: name, image and size.
-        error: share of answers that are 500, from the start.
+        error: share of answers that are 500 (of gRPC calls: INTERNAL), from the start.
         latency: added to each answer from the start; a Go duration such as `250ms`.
         env: more variables; `CRASH_AFTER=2s` makes a crash loop, `LEAK=1048576` a leak of a mebibyte a second,
             `DRIFT=0.1` a tenth of the answers say something else.
@@ -153,10 +153,18 @@ def get_text(url: str) -> str:
 
 
 def requests(base_url: str) -> int:
-    """Requests one process of the application has counted, of clients and copies alike."""
-    text = urllib3.request("GET", f"{base_url}/metrics", timeout=5, retries=False).data.decode()
-    counted = [line for line in text.splitlines() if line.startswith("http_requests_total{")]
-    return sum(int(line.rpartition(" ")[2]) for line in counted)
+    """Requests and gRPC calls one process of the application has counted, of clients and copies alike."""
+    return _counted(base_url, "http_requests_total") + calls(base_url)
+
+
+def calls(base_url: str) -> int:
+    """gRPC calls one process of the application has counted."""
+    return _counted(base_url, "grpc_server_handled_total")
+
+
+def _counted(base_url: str, counter: str) -> int:
+    lines = get_text(f"{base_url}/metrics").splitlines()
+    return sum(int(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{counter}{{"))
 
 
 def _plain(value: str | float | bool) -> str:

@@ -296,8 +296,12 @@ class Cluster(Protocol):
         duration: float | None = None,
         concurrency: int = 8,
         header: str = "",
+        grpc: bool = False,
     ) -> Load:
-        """Sends requests through the gateway until `n` are sent or `duration` seconds are over (one is needed)."""
+        """Sends requests through the gateway until `n` are sent or `duration` seconds are over (one is needed).
+
+        With `grpc` each of them is a unary gRPC call, and `path` names its method: `/api.Shop/Buy`.
+        """
 
     def start_exporter(
         self, *, releases: int = 0, namespaces: int = 1, rps: float = 100.0, histogram: bool = False

@@ -199,6 +199,7 @@ class KindCluster(ClusterBase):
         duration: float | None = None,
         concurrency: int = 8,
         header: str = "",
+        grpc: bool = False,
     ) -> Load:
         started = load.start(
             self.folder,
@@ -210,6 +211,7 @@ class KindCluster(ClusterBase):
             duration=duration,
             concurrency=concurrency,
             header=header,
+            grpc=grpc,
         )
         self._processes.append(started.process)
         return started

@@ -22,8 +22,9 @@ class Answer(NamedTuple):
     Attributes:
         unix_ns: when the answer was complete.
         version: of the backend that answered (its X-Version header); `none` when a proxy answered in its place,
-            `error` when nobody did.
-        code: HTTP status; 0 when nobody answered.
+            `error` when nobody did. Of a gRPC call that went well it is what the reply says.
+        code: HTTP status; 0 when nobody answered. For a gRPC call the one that stands for its own status, as 500 for
+            INTERNAL; 0 as well for an answer that bears no status.
     """
 
     unix_ns: int
@@ -114,6 +115,7 @@ def start(
     duration: float | None,
     concurrency: int,
     header: str,
+    grpc: bool,
 ) -> Load:
     """Starts the generator in this machine's network (the local lane's own namespace)."""
     trace = folder / "load" / f"{name}.trace"
@@ -124,6 +126,8 @@ def start(
         argv += ["-n", str(n)]
     if duration is not None:
         argv += ["-duration", f"{duration:g}s"]
+    if grpc:
+        argv += ["-grpc"]
     if header:
         argv += ["-header", header]
     process = ManagedProcess(name, argv, folder)

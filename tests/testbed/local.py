@@ -206,6 +206,7 @@ class LocalCluster(ClusterBase):
         duration: float | None = None,
         concurrency: int = 8,
         header: str = "",
+        grpc: bool = False,
     ) -> Load:
         started = load.start(
             self.folder,
@@ -217,6 +218,7 @@ class LocalCluster(ClusterBase):
             duration=duration,
             concurrency=concurrency,
             header=header,
+            grpc=grpc,
         )
         self._others.append(started.process)
         return started

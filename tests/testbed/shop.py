@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from testbed.app import App
 from testbed.audit import AuditEvent
@@ -46,6 +46,8 @@ def operator_config(cluster: Cluster, **changes: object) -> dict[str, Any]:
 @dataclass
 class Shop:
     """One release and all it needs, in a namespace of its own. Names follow `name`."""
+
+    route_kind: ClassVar[str] = "HTTPRoute"
 
     cluster: Cluster
     namespace: str
@@ -92,14 +94,14 @@ class Shop:
         self.cluster.wait_rolled_out(self.namespace, f"{self.name}-{side}")
 
     def route_manifest(self, canary: int = 0) -> KubeObject:
-        """The HTTPRoute as Git has it."""
+        """The route as Git has it."""
         backends = [
             {"group": "", "kind": "Service", "name": f"{self.name}-{side}", "port": 8080, "weight": weight}
             for side, weight in (("stable", 100 - canary), ("canary", canary))
         ]
         return {
             "apiVersion": ROUTE_API,
-            "kind": "HTTPRoute",
+            "kind": self.route_kind,
             "metadata": {"name": self.name, "namespace": self.namespace},
             "spec": {
                 "parentRefs": [self.cluster.gateway_parent_ref],
@@ -116,7 +118,7 @@ class Shop:
         """Returns once the gateway answers a client of this shop with 200."""
 
         def good() -> bool:
-            summary = self.cluster.start_load(self.host, n=3, rps=50).wait()
+            summary = self.clients(self.host, n=3, rps=50).wait()
             return summary.failed == 0 and summary.codes.get("200", 0) == 3
 
         wait_for(f"{self.host} serves", good, timeout=timeout, every=0.1)
@@ -167,9 +169,13 @@ class Shop:
 
     def start_load(self, rps: float = 100, duration: float = 120) -> Load:
         """Clients of this shop, through the gateway, bounded in time."""
-        load = self.cluster.start_load(self.host, rps=rps, duration=duration)
+        load = self.clients(self.host, rps=rps, duration=duration)
         self.loads.append(load)
         return load
+
+    def clients(self, host: str, *, rps: float, n: int | None = None, duration: float | None = None) -> Load:
+        """Clients as this shop has them, at a host; nobody waits for their end."""
+        return self.cluster.start_load(host, rps=rps, n=n, duration=duration)
 
     def open_side_door(self, rps: float, duration: float = 120) -> Load:
         """Clients that reach canary alone, by a route that is none of the release's."""
@@ -177,7 +183,7 @@ class Shop:
         route["metadata"]["name"] = f"{self.name}-side-door"
         route["spec"]["hostnames"] = [f"side.{self.host}"]
         self.cluster.apply(route, manager=GIT)
-        self.loads.append(self.cluster.start_load(f"side.{self.host}", rps=rps, duration=duration))
+        self.loads.append(self.clients(f"side.{self.host}", rps=rps, duration=duration))
         return self.loads[-1]
 
     def close(self) -> None:
@@ -209,7 +215,7 @@ class Shop:
 
     def route_object(self) -> KubeObject:
         """The route as stored."""
-        return self.cluster.get(ROUTE_API, "HTTPRoute", self.name, self.namespace)
+        return self.cluster.get(ROUTE_API, self.route_kind, self.name, self.namespace)
 
     def canary_weight(self) -> float:
         """Canary's percent of the first rule, by the route itself."""
@@ -219,7 +225,8 @@ class Shop:
         """Every write of the route that was taken after a cursor of the audit log, and canary's percent by it."""
         for event in self.cluster.audit_events(since):
             about = (event.resource, event.subresource, event.namespace, event.name)
-            mine = about == ("httproutes", "", self.namespace, self.name) and event.writes and event.code < 300
+            route = (f"{self.route_kind.lower()}s", "", self.namespace, self.name)
+            mine = about == route and event.writes and event.code < 300
             if mine and "spec" in event.response:  # a deletion is answered with a Status
                 yield event, canary_percent(event.response, f"{self.name}-canary")
 

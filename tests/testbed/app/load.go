@@ -45,12 +45,14 @@ type generator struct {
 	next        atomic.Int64
 	answers     chan answer
 	concurrency int
+	grpc        bool
 }
 
 func load(args []string) error {
 	flags := flag.NewFlagSet("load", flag.ExitOnError)
 	url := flags.String("url", "", "target")
 	host := flags.String("host", "", "Host header")
+	grpc := flags.Bool("grpc", false, "send gRPC calls of the method that is the URL's path, over HTTP/2 without TLS")
 	header := flags.String("header", "", "one more header, `name: value`")
 	n := flags.Int64("n", 0, "requests to send (default: as many as -duration allows)")
 	duration := flags.Duration("duration", 0, "time to send for (default: until -n are sent)")
@@ -74,11 +76,14 @@ func load(args []string) error {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, min(*duration, maxDuration))
 	defer cancel()
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(!*grpc)
+	protocols.SetUnencryptedHTTP2(*grpc)
 	g := &generator{
-		client: &http.Client{Timeout: *timeout, Transport: &http.Transport{
+		client: &http.Client{Timeout: *timeout, Transport: &http.Transport{Protocols: protocols,
 			MaxIdleConnsPerHost: *concurrency, MaxConnsPerHost: *concurrency, DisableCompression: true}},
 		url: *url, host: *host, header: http.Header{}, n: min(*n, maxRequests), rps: *rps, begin: time.Now(),
-		answers: make(chan answer, 1024), concurrency: *concurrency,
+		answers: make(chan answer, 1024), concurrency: *concurrency, grpc: *grpc,
 	}
 	if name, value, found := strings.Cut(*header, ":"); found {
 		g.header.Set(strings.TrimSpace(name), strings.TrimSpace(value))
@@ -126,6 +131,9 @@ func (g *generator) work(ctx context.Context) {
 }
 
 func (g *generator) send() answer {
+	if g.grpc {
+		return g.call()
+	}
 	begin := time.Now()
 	request, err := http.NewRequest(http.MethodGet, g.url, nil)
 	if err != nil {

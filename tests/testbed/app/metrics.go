@@ -22,11 +22,15 @@ type metrics struct {
 	streams atomic.Int64 // open WebSockets and streams
 	mu      sync.Mutex
 	codes   map[int]uint64
+	calls   map[call]uint64
 	buckets []uint64
 	sum     float64
 	count   uint64
 	results results
 }
+
+// call is a kind of gRPC call: its method, and how it ended.
+type call struct{ service, method, code string }
 
 // results are what the answers said, and of copies of other versions' requests whether the other one said the same.
 type results struct {
@@ -35,7 +39,7 @@ type results struct {
 }
 
 func newMetrics(version string) *metrics {
-	return &metrics{version: version, codes: map[int]uint64{}, buckets: make([]uint64, len(edges))}
+	return &metrics{version: version, codes: map[int]uint64{}, calls: map[call]uint64{}, buckets: make([]uint64, len(edges))}
 }
 
 func (m *metrics) observe(code int, took time.Duration) {
@@ -49,6 +53,13 @@ func (m *metrics) observe(code int, took time.Duration) {
 	}
 	m.sum += took.Seconds()
 	m.count++
+}
+
+// handled counts a gRPC call.
+func (m *metrics) handled(one call) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.calls[one]++
 }
 
 // result notes what one answer said; a copy's is compared with what the version that serves would have said.
@@ -70,6 +81,11 @@ func (m *metrics) expose(w http.ResponseWriter, _ *http.Request) {
 	out.WriteString("# TYPE http_requests_total counter\n")
 	for _, code := range slices.Sorted(maps.Keys(m.codes)) {
 		fmt.Fprintf(&out, "http_requests_total{code=\"%d\",version=%q} %d\n", code, m.version, m.codes[code])
+	}
+	out.WriteString("# TYPE grpc_server_handled_total counter\n")
+	for one, count := range m.calls {
+		fmt.Fprintf(&out, "grpc_server_handled_total{grpc_type=\"unary\",grpc_service=%q,grpc_method=%q,grpc_code=%q,version=%q} %d\n",
+			one.service, one.method, one.code, m.version, count)
 	}
 	out.WriteString("# TYPE http_request_duration_seconds histogram\n")
 	for i, edge := range edges {

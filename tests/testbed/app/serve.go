@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// backend answers every path with its version and counts what it answered.
+// backend answers every path, and every gRPC method, with its version and counts what it answered.
 type backend struct {
 	version, pod string
-	errorPPM     atomic.Int64 // failed answers per million
+	errorPPM     atomic.Int64 // failed answers per million: 500, or Internal to a gRPC call
 	driftPPM     atomic.Int64 // answers per million that say something else than stable's
 	latency      atomic.Int64 // added to each answer, nanoseconds
 	ready        atomic.Bool
@@ -32,7 +32,7 @@ func serve(args []string) error {
 	addr := flags.String("addr", env("POD_IP", "")+":"+env("PORT", "8080"), "listen address")
 	version := flags.String("version", env("VERSION", "v0"), "version to answer")
 	pod := flags.String("pod", env("POD_NAME", ""), "pod name to answer")
-	failures := flags.String("error", env("ERROR", "0"), "share of answers that are 500, 0 to 1")
+	failures := flags.String("error", env("ERROR", "0"), "share of answers that are 500 (of gRPC calls: Internal), 0 to 1")
 	drift := flags.String("drift", env("DRIFT", "0"), "share of answers that say something else than stable's, 0 to 1")
 	latency := flags.String("latency", env("LATENCY", "0s"), "time added to each answer")
 	leaking := flags.String("leak", env("LEAK", "0"), "bytes of memory a second that are taken and never given back")
@@ -72,12 +72,13 @@ func (b *backend) routes() http.Handler {
 }
 
 func (b *backend) answer(w http.ResponseWriter, r *http.Request) {
-	begin := time.Now()
-	if latency := b.latency.Load(); latency > 0 {
-		time.Sleep(time.Duration(latency))
+	if isCall(r) {
+		b.unary(w, r)
+		return
 	}
+	begin := time.Now()
 	code := http.StatusOK
-	if ppm := b.errorPPM.Load(); ppm > 0 && rand.Int64N(1_000_000) < ppm {
+	if b.spoil() {
 		code = http.StatusInternalServerError
 	}
 	if r.ContentLength != 0 {
@@ -92,6 +93,15 @@ func (b *backend) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	b.metrics.result(price, quote, mirrored(r.Host))
 	b.metrics.observe(code, time.Since(begin))
+}
+
+// spoil takes as long as an answer is told to take, and says whether this one is to fail.
+func (b *backend) spoil() bool {
+	if latency := b.latency.Load(); latency > 0 {
+		time.Sleep(time.Duration(latency))
+	}
+	ppm := b.errorPPM.Load()
+	return ppm > 0 && rand.Int64N(1_000_000) < ppm
 }
 
 // quote is what an answer says, unless it drifts.
