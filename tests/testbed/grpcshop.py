@@ -21,7 +21,7 @@ CALLS = {
 
 @dataclass
 class GrpcShop(Shop):
-    """The same Services as any shop's: a gateway speaks HTTP/2 to the backends of a GRPCRoute without being told to."""
+    """Its Services are as any shop's: Contour speaks HTTP/2 to the backends of a GRPCRoute without being told to."""
 
     route_kind: ClassVar[str] = "GRPCRoute"
 
