@@ -10,7 +10,7 @@ from scipy.stats import gamma
 from bench.page import table
 from bench.verdicts.cells import ALPHA_OF_ERRORS, BASE_ERRORS, STAGES
 from bench.verdicts.figures import Figures
-from bench.verdicts.goals import RPS, STRONGEST, soonest
+from bench.verdicts.goals import RPS, STRONGEST, seconds, soonest
 from bench.verdicts.tries import FAST, WEIGHTS
 from sparkrelease.api.comparison import ComparisonTest
 from sparkrelease.decide.comparison import MARGIN
@@ -35,7 +35,7 @@ def by_weight(section: Figures) -> Iterator[str]:
     (cell,) = section
     rows = []
     for rule, one in section[cell].items():
-        times = ("never" if time is None else f"{60 * time:.0f} s" for time in (one.after, one.after_95))
+        times = map(seconds, (one.after, one.after_95))
         rows.append((rule, *times, f"{one.lost:.3g}", f"{soonest(float(rule.split()[1])):.0f} s"))
     yield _BEGIN
     yield table(("begins", "median", "95 % of the runs", "failed requests", "bound"), rows)

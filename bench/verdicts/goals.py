@@ -102,10 +102,16 @@ def _soon(section: Figures, cell: str, rule: str, goal: str, limit: float, *, bo
     if one is None:
         return Verdict(goal, "-", Reached.UNKNOWN)
     after = None if one.after is None else 60 * one.after
-    told = "never" if after is None else f"median {after:.0f} s, {one.lost:.0f} failed"
+    soon = f"median {seconds(one.after)}, 95 % of the runs {seconds(one.after_95)}"
+    told = "never" if after is None else f"{soon}, {one.lost:.0f} failed"
     if bound > limit:
         told += f"; no test can: its requests alone take {bound:.0f} s"
     return Verdict(goal, told, Reached.YES if after is not None and after <= limit else Reached.NO)
+
+
+def seconds(minutes: float | None) -> str:
+    """Minutes until a rollback in seconds, or that there is none."""
+    return "never" if minutes is None else f"{60 * minutes:.0f} s"
 
 
 def times(one: Figure, best: Figure) -> float:

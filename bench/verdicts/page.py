@@ -126,7 +126,7 @@ The simulated service has no cold start, so the release is tried without a warm-
 has one of {WARMUP.total_seconds():g} s: after each rise of the weight the comparison leaves that long out, and nothing
 but a trigger finds what is bad from the first request on before it is over. What it finds then stands beside. A share
 is "reached" where the goal holds for all that 95 % leaves possible, "reached in these runs" where it holds for what was
-seen.
+seen; a time is reached where its median is, and how long 95 % of the runs took stands beside it.
 """
 
 

@@ -182,6 +182,19 @@ def test_goals_are_told_for_the_default_warm_up_as_well() -> None:
     assert "median 6 s" in row and "median 72 s" in row and "**not reached**" in row
 
 
+@pytest.mark.parametrize(("after_95", "told"), [(1.0, "60 s"), (None, "never")])
+def test_how_soon_a_defect_is_found_is_told_for_95_percent_of_the_runs_as_well(
+    after_95: float | None, told: str
+) -> None:
+    one = Figure(10, 10, 0.75, after_95, 5.0, 9, 0, {}, "")
+    found = {each.goal: each.found for each in goals({STRONG.name: {NAME: one}}, {STRONG.name: {"from 5 %": one}})}
+    for goal in (
+        "20 % errors at 50 requests/s rolled back, scraped every 15 s: <= 60 s",
+        "the same, scraped every second, from 5 %: <= 10 s",
+    ):
+        assert found[goal] == f"median 45 s, 95 % of the runs {told}, 5 failed"
+
+
 def test_the_page_has_every_rule_and_says_what_was_not_measured() -> None:
     figures: Figures = {cell.name: {} for cell in (*healthy_cells(), *bad_cells())}
     figures[STRONG.name] = {rule: Figure(10, 10, 1.0, 2.0, 4.0, 9, 0, {}, "") for rule in (*RULES, NAME)}
