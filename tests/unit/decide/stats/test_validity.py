@@ -141,7 +141,7 @@ def test_a_healthy_release_at_the_default_margin_is_rejected_no_more_often_than_
     rps: int, mixed: tuple[float, ...], low: float, high: float
 ) -> None:
     """The margin a release has that names none. Two requests a second are 30 a window: 1 % of them is mostly none."""
-    rng, runs = np.random.default_rng(20261127), 2000
+    rng, runs = np.random.default_rng(20261127), 5000
     drawn = draw(rng, rps, *jumping(rng, low, high, MARGIN), runs)
     sups = [follow(run, MARGIN, mixed=mixed).sup for run in drawn]
     weak, strong = crossing(sups, 20), crossing(sups, 200)
