@@ -18,6 +18,7 @@ FEW = 10
 """Runs per cell of verdicts in a small try."""
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+VERDICTS = PAGE.with_name("verdicts.md")
 
 
 class Name(StrEnum):
@@ -78,7 +79,7 @@ def main(
             getattr(bench, name.value.replace("-", "_"))()
     if small:
         return
-    PAGE.write_text(page.page(results.load_all()))
+    PAGE.write_text(page.page(results.load_all(), VERDICTS.read_text()))
     console.print(f"written: {PAGE.name}")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from bench.fleet import policy
 from bench.goals import GOALS, Found
 from bench.results import Result
 
@@ -35,12 +37,14 @@ METHOD = """\
   next tick alone is 0.95 of a tick in the worst of twenty trials. With fewer than 20 trials p95 is the largest one.
 - **Fleet.** Ten namespaces with a pod for stable and one for canary in each; two Services and an HTTPRoute per release
   that share them; one ReleasePolicy for all.
+{policy}
 - **Gateway.** `contour`: the test bed's real gateway accepted the routes. `stub`: a controller of the benchmark wrote
   the routes' status as a gateway does, because Contour and Envoy with two thousand backends, scraped every second,
   take more of a two-core machine than what is measured. No benchmark but that of evidence sends requests through it.
 - **API requests** are counted in the audit log, Prometheus queries by Prometheus itself, CPU and memory by the
   operator's own `/metrics`. `busy` is the share of all cores in use by anybody: where it is near 100 %, times are those
-  of a machine with too much to do, and the operator waited for its turn in them.
+  of a machine with too much to do, and the operator waited for its turn in them. Rollbacks are counted over the whole
+  series of trials, one active release with its creation and first weight in it; a start over its first minute.
 - **Lease.** 60 s instead of 15 s, its deadline 45 s instead of 10 s: with everything on one small machine the API
   server itself may leave the Lease unanswered for longer than the default allows.
 - **Finished releases**: one half bears the status of a release that was really brought to stable in the same cluster,
@@ -60,17 +64,19 @@ METHOD = """\
 """
 
 
-def page(found: Found) -> str:
-    """The whole page."""
+def page(found: Found, verdicts: str) -> str:
+    """The whole page; `verdicts` is the text of the page on those."""
     parts = [
         HEAD,
         *_machines(found),
         *_comparison(found),
+        *_judged(verdicts),
         *_rollbacks(found),
         *_usages(found),
+        *_meanwhile(found),
         *_starts(found),
         *_ticks(found),
-        METHOD,
+        METHOD.format(policy=_followed()),
     ]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -98,6 +104,22 @@ def _comparison(found: Found) -> Iterator[str]:
     yield "## Goals\n"
     rows = [goal.row(found) for goal in GOALS]
     yield table(("measure", "others, measured (median / worst)", "goal", "SparkRelease", ""), rows)
+
+
+def _judged(verdicts: str) -> Iterator[str]:
+    """How the goals of the other page stand: its table in one line."""
+    lines = verdicts.partition("## Goals")[2].partition("\n## ")[0].splitlines()
+    heads, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line[:1] == "|"] or [
+        [],
+        [],
+    ]
+    told = []
+    for place, way in ((1, "without a warm-up"), (3, "with the default one")):
+        stand = Counter(row[place + 1].strip("*") for row in rows)
+        words = sorted(stand, key=lambda word: (word.startswith("not"), word))  # the good ones first
+        told.append(f"{way} {', '.join(f'{stand[word]} {word}' for word in words)}")
+    if heads:
+        yield f"Goals of what the rules find, and how soon: {'; '.join(told)} ([verdicts](verdicts.md#goals)).\n"
 
 
 def _rollbacks(found: Found) -> Iterator[str]:
@@ -136,15 +158,43 @@ def _usages(found: Found) -> Iterator[str]:
     yield table(heads, rows)
 
 
+def _meanwhile(found: Found) -> Iterator[str]:
+    """The same while something happens, as far as it was counted."""
+    rows = []
+    for result in sorted(found.values(), key=lambda one: (one.name.partition("-")[0], one.figures.get("active", 0))):
+        if "usage" in result.figures:
+            f = result.figures["usage"]
+            by_verb: Counter[str] = Counter()
+            for what, rate in f["calls"].items():
+                by_verb[what.partition(" ")[0]] += rate
+            used = (f"{f['queries']:,.1f}", f"{f['cpu']:.1f}", f"{f['rss']:.0f}", f"{f['seconds']:.0f}")
+            all_calls = f"{sum(f['calls'].values()):,.0f}"
+            rows.append((_happening(result), all_calls, _pairs(by_verb), *used, _conditions(result)))
+    if rows:
+        yield "Beside it, what it uses while releases are rolled back or begin, and from its own start on:\n"
+        heads = ("", "operator's API requests/min", "by verb", "Prometheus queries/min", "CPU, % of a core")
+        yield table((*heads, "memory, MiB", "counted for, s", "gateway, load average"), rows)
+
+
+def _happening(result: Result) -> str:
+    f, kind = result.figures, result.name.partition("-")[0]
+    if kind == "rollback":
+        return f"rollbacks, {f['active']:,} active, tick {f['tick']}"
+    return f"{f['releases']:,} started together" if kind == "together" else f"start on {_started_on(f)}"
+
+
+def _started_on(figures: Mapping[str, Any]) -> str:
+    return f"{figures['objects']:,} {'under way' if 'all_adopted' in figures else 'finished'}"
+
+
 def _starts(found: Found) -> Iterator[str]:
     rows = []
     for result in found.values():
         if result.name.startswith("start-"):
             f = result.figures
             last = f.get("all_adopted", f.get("new_one_answered", 0.0))
-            state = "under way" if "all_adopted" in f else "finished"
             moments = (f"{f['ready']:.1f}", f"{f['leads']:.1f}", f"{last:.1f}")
-            rows.append((f"{f['objects']:,} {state}", *moments, _pairs(f["calls"]), _conditions(result)))
+            rows.append((_started_on(f), *moments, _pairs(f["calls"]), _conditions(result)))
     if rows:
         yield "## Starts\n\nSeconds from the start of the process, the interpreter's own start in them.\n"
         heads = ("releases", "ready", "leads", "last one taken over", "requests", "gateway, load average")
@@ -171,6 +221,29 @@ def _ticks(found: Found) -> Iterator[str]:
             "Rows are sorted, every release is decided; the query's way over the network and its JSON are left out. "
             f"{', '.join(told)}. At the default tick of 5 s that is to be divided by 5,000 ms.\n"
         )
+
+
+def _followed() -> str:
+    """By which rules a fleet runs, read from its policy."""
+    spec = policy()["spec"]
+    told = (
+        _counted("metric", [f"`{one['name']}` over {one['window']}" for one in spec["metrics"]]),
+        _counted("threshold", [f"`{one['metric']}` at most {one['max']:g}" for one in spec["thresholds"]]),
+        _counted("trigger", [f"{_legs(one['all'])} for {one['for']}" for one in spec["triggers"]]),
+    )
+    stages = ", ".join(f"{one['weight']:g} % for {one['duration']}" for one in spec["stages"])
+    return f"""\
+- **Policy.** {", ".join(told)};
+  no comparison with stable; stages {stages}. Every figure of active releases is that of this policy. A
+  further metric is one more query per tick; what more triggers and comparisons take to decide is a goal of its own."""
+
+
+def _counted(what: str, each: Sequence[str]) -> str:
+    return f"{len(each)} {what if len(each) == 1 else f'{what}s'} ({'; '.join(each)})"
+
+
+def _legs(legs: Sequence[Mapping[str, Any]]) -> str:
+    return " and ".join(f"`{leg['metric']}` {leg['op']} {leg['value']:g}" for leg in legs)
 
 
 def _by_size(result: Result) -> tuple[str, int]:

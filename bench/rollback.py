@@ -6,14 +6,14 @@ import datetime as dt
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import urllib3
 
 from bench.fleet import BAD, LIMIT, TOTAL, WEIGHT, WINDOW_SECONDS, Fleet, Member
 from bench.results import quantile
-from bench.usage import operator_metrics
+from bench.usage import Span, Usage, operator_metrics
 from testbed.audit import AuditEvent
 from testbed.cluster import Cluster, Exporter
 from testbed.shop import ROUTE_API, canary_percent
@@ -27,6 +27,9 @@ PAUSE = (1.5, 3.5)
 """Seconds between two trials, within which chance decides; 24 trials see all phases."""
 
 STEP = 0.005
+QUERIES = 3
+"""What `first_breach` asks Prometheus in each trial."""
+
 LONGEST = 60.0
 """Seconds a trial may take."""
 
@@ -70,16 +73,17 @@ def series(
     targets: Sequence[Member],
     ready: Callable[[Member], None],
     told: Callable[[int], None],
-) -> list[Trial]:
-    """One trial per target, at moments that have nothing to do with the operator's clock."""
-    chance = random.Random(7)
+) -> tuple[list[Trial], Usage]:
+    """One trial per target, at moments that have nothing to do with the operator's clock; what it uses meanwhile."""
+    chance, span = random.Random(7), Span(cluster)
     trials = []
     for number, member in enumerate(targets, start=1):
         ready(member)
         time.sleep(chance.uniform(*PAUSE))
         trials.append(trial(cluster, exporter, member))
+        span.look()
         told(number)
-    return trials
+    return trials, span.end(own_queries=QUERIES * len(trials))
 
 
 def one_at_a_time(fleet: Fleet) -> Callable[[Member], None]:
@@ -94,7 +98,7 @@ def one_at_a_time(fleet: Fleet) -> Callable[[Member], None]:
     return ready
 
 
-def figures(trials: Sequence[Trial], active: int, configured: str) -> dict[str, Any]:
+def figures(trials: Sequence[Trial], used: Usage, active: int, configured: str) -> dict[str, Any]:
     """p50, p95 and max of the measure, and what else can be said of the trials."""
     measured = [one.queryable for one in trials]
     metrics = operator_metrics()
@@ -111,6 +115,7 @@ def figures(trials: Sequence[Trial], active: int, configured: str) -> dict[str, 
         "ticks_skipped": metrics["sparkrelease_ticks_skipped_total"],
         "mean_tick": round(metrics["sparkrelease_tick_seconds_sum"] / metrics["sparkrelease_tick_seconds_count"], 3),
         "measured": [round(value, 3) for value in measured],
+        "usage": asdict(used),
     }
 
 

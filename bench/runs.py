@@ -33,6 +33,7 @@ class Sizes:
         most: finished releases of the largest start.
         trials: rollbacks measured per variant.
         seconds: span over which calls, queries, processor and memory are counted.
+        first: the same for an operator that is started, from its start on.
         real_gateway: up to this many releases the real gateway accepts the routes, beyond it the stub.
     """
 
@@ -42,10 +43,11 @@ class Sizes:
     most: int = 5000
     trials: int = 24
     seconds: float = 120.0
+    first: float = 60.0
     real_gateway: int = 150
 
 
-SMALL = Sizes(active=(10, 30), group=15, many=30, most=60, trials=4, seconds=20.0, real_gateway=20)
+SMALL = Sizes(active=(10, 30), group=15, many=30, most=60, trials=4, seconds=20.0, first=15.0, real_gateway=20)
 """For trying the benchmarks themselves: every step, no meaning."""
 
 
@@ -124,8 +126,8 @@ class Bench:
         begin = usage.load()
         operator, _ = start.started(cluster, config(cluster, tick=rollback.TICKS[tick]))
         with self.screen.steps(f"rollbacks of one active release, tick {tick}", count) as told:
-            trials = rollback.series(cluster, exporter, members(count), rollback.one_at_a_time(fleet), told)
-        found = rollback.figures(trials, 1, rollback.TICKS[tick])
+            trials, used = rollback.series(cluster, exporter, members(count), rollback.one_at_a_time(fleet), told)
+        found = rollback.figures(trials, used, 1, rollback.TICKS[tick])
         self._keep(f"rollback-1-{tick}", found, gateway, begin)
         operator.stop()
 
@@ -148,7 +150,7 @@ class Bench:
         self._keep(f"active-{size}", used, gateway, begin)
         operator.stop()
         begin = usage.load()
-        operator, found = start.adoption_of_active(cluster, settings, members(whole))
+        operator, found = start.adoption_of_active(cluster, settings, members(whole), self.sizes.first)
         self._keep(f"start-active-{size}", found, gateway, begin)
         operator.stop()
         for number, pace in enumerate(rollback.TICKS):
@@ -163,8 +165,8 @@ class Bench:
         fleet.wait_on_trial(members(left, first))
         self._rest("the start is over", 5)
         with self.screen.steps(f"rollbacks among {left} active, tick {tick}", count) as told:
-            trials = rollback.series(cluster, exporter, members(count, first), lambda _: None, told)
-        found = rollback.figures(trials, left, rollback.TICKS[tick])
+            trials, used = rollback.series(cluster, exporter, members(count, first), lambda _: None, told)
+        found = rollback.figures(trials, used, left, rollback.TICKS[tick])
         self._keep(f"rollback-{fleet.size - 2 * count}-{tick}", found, gateway, begin)
         operator.stop()
 
@@ -190,8 +192,8 @@ class Bench:
         operator.stop()
         if starts:
             begin = usage.load()
-            operator, found = start.adoption_of_finished(cluster, settings, fleet, Member(many), many)
-            self._keep(f"start-finished-{many}", found, gateway, begin)
+            operator, found = start.adoption_of_finished(cluster, settings, fleet, Member(many), self.sizes.first)
+            self._keep(f"start-finished-{many}", {"objects": many, **found}, gateway, begin)
             operator.stop()
             self._grow(cluster, fleet, gateway, status)
 
@@ -203,10 +205,8 @@ class Bench:
             fleet.releases(more, told, status)
         begin = usage.load()
         settings = config(cluster, tick="5s")
-        operator, found = start.adoption_of_finished(cluster, settings, fleet, fresh, most + 1)
-        self._rest("memory after the start", 10)
-        found["rss"] = round(usage.operator_metrics()["process_resident_memory_bytes"] / usage.MIB, 1)
-        self._keep(f"start-finished-{most}", found, gateway, begin)
+        operator, found = start.adoption_of_finished(cluster, settings, fleet, fresh, self.sizes.first)
+        self._keep(f"start-finished-{most}", {"objects": most + 1, **found}, gateway, begin)
         operator.stop()
 
     def _evidence(self, cluster: Cluster) -> None:

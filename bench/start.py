@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import urllib3
 
 from bench.fleet import Fleet, Member
 from bench.results import quantile
-from bench.usage import OPERATOR_USER, calls, operator_metrics, operator_ready
+from bench.usage import OPERATOR_USER, Span, calls, operator_metrics, operator_ready
 from testbed.audit import AuditEvent
 from testbed.cluster import Cluster, Operator
 from testbed.shop import canary_percent
@@ -40,16 +41,20 @@ def started(cluster: Cluster, config: Mapping[str, Any]) -> tuple[Operator, dict
 
 
 def adoption_of_active(
-    cluster: Cluster, config: Mapping[str, Any], fleet: Sequence[Member]
+    cluster: Cluster, config: Mapping[str, Any], fleet: Sequence[Member], seconds: float
 ) -> tuple[Operator, dict[str, Any]]:
-    """Starts an operator on releases under way: until the route of each bears its epoch."""
-    cursor, begin = cluster.audit_cursor(), time.time()
+    """Starts an operator on releases under way: until the route of each bears its epoch.
+
+    What it uses is counted for so many seconds from its start, or until then where that takes longer.
+    """
+    span, cursor, begin = Span(cluster, fresh=True), cluster.audit_cursor(), time.time()
     operator, moments = started(cluster, config)
     wanted = {member.key for member in fleet}
     epoch = str(int(operator_metrics()["sparkrelease_leader_epoch"]))
     seen: dict[tuple[str, str], float] = {}
 
     def all_stamped() -> bool:
+        span.look()
         for event in route_writes(cluster.audit_events(cursor)):
             if event.response.get("metadata", {}).get("annotations", {}).get(EPOCH) == epoch:
                 seen.setdefault((event.namespace, event.name), event.completed.timestamp() - begin)
@@ -57,19 +62,22 @@ def adoption_of_active(
 
     wait_for("all routes stamped", all_stamped, timeout=LONGEST, every=2.0)
     moments["all_adopted"] = round(max(seen[key] for key in wanted), 2)
-    mine, _ = calls(cluster, cursor)
-    return operator, {"objects": len(fleet), **moments, "calls": dict(sorted(mine.items()))}
+    return operator, {"objects": len(fleet), **moments, **_used(cluster, cursor, span, seconds)}
 
 
 def adoption_of_finished(
-    cluster: Cluster, config: Mapping[str, Any], fleet: Fleet, fresh: Member, objects: int
+    cluster: Cluster, config: Mapping[str, Any], fleet: Fleet, fresh: Member, seconds: float
 ) -> tuple[Operator, dict[str, Any]]:
-    """Starts an operator on releases at rest, and one new among them: until that one is answered."""
+    """Starts an operator on releases at rest, and one new among them: until that one is answered.
+
+    What it uses is counted for so many seconds from its start, or until then where that takes longer.
+    """
     fleet.releases([fresh], lambda _: None)
-    cursor, begin = cluster.audit_cursor(), time.time()
+    span, cursor, begin = Span(cluster, fresh=True), cluster.audit_cursor(), time.time()
     operator, moments = started(cluster, config)
 
     def answered() -> float | None:
+        span.look()
         for event in cluster.audit_events(cursor):
             mine = event.resource == "sparkreleases" and (event.namespace, event.name) == fresh.key
             if mine and event.subresource == "status" and event.writes and event.code == 200:
@@ -77,15 +85,15 @@ def adoption_of_finished(
         return None
 
     moments["new_one_answered"] = round(wait_for("new release answered", answered, timeout=LONGEST, every=1.0), 2)
-    mine, _ = calls(cluster, cursor)
-    return operator, {"objects": objects, **moments, "calls": dict(sorted(mine.items()))}
+    return operator, moments | _used(cluster, cursor, span, seconds)
 
 
 def together(cluster: Cluster, fleet: Fleet, members: Sequence[Member]) -> dict[str, Any]:
     """Makes all releases at once; for each the time from the answer to its creation to that of its first weight."""
-    cursor = cluster.audit_cursor()
+    span, cursor = Span(cluster), cluster.audit_cursor()
     fleet.releases(members, lambda _: None)
     fleet.wait_on_trial(members)
+    used = span.end()
     made: dict[tuple[str, str], float] = {}
     weighted: dict[tuple[str, str], float] = {}
     for event in cluster.audit_events(cursor):
@@ -104,6 +112,7 @@ def together(cluster: Cluster, fleet: Fleet, members: Sequence[Member]) -> dict[
         "max": round(max(waits), 2),
         "first_made_to_last_weight": round(max(weighted.values()) - min(made.values()), 2),
         "making_them": round(max(made.values()) - min(made.values()), 2),
+        "usage": asdict(used),
     }
 
 
@@ -113,6 +122,13 @@ def route_writes(events: Iterable[AuditEvent]) -> Iterable[AuditEvent]:
         route = event.resource == "httproutes" and not event.subresource and event.user == OPERATOR_USER
         if route and event.writes and event.code in {200, 201} and "spec" in event.response:
             yield event
+
+
+def _used(cluster: Cluster, cursor: int, span: Span, seconds: float) -> dict[str, Any]:
+    """Requests until now, and then what is used from the start on."""
+    mine, _ = calls(cluster, cursor)
+    span.last(seconds)
+    return {"calls": dict(sorted(mine.items())), "usage": asdict(span.end())}
 
 
 def _ready() -> bool:

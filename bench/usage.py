@@ -22,6 +22,8 @@ OPERATOR_USER = "system:serviceaccount:sparkrelease-system:sparkrelease-operator
 LOOK_EVERY = 10.0
 MIB = 1024 * 1024
 
+_RSS = "process_resident_memory_bytes"
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -30,7 +32,7 @@ class Usage:
     Attributes:
         calls: the operator's requests to the API server, by verb and resource.
         others: everybody else's, by user.
-        queries: requests the Prometheus server counted at its query API.
+        queries: requests the Prometheus server counted at its query API, without the benchmark's own.
         cpu: percent of one core the operator used.
         rss: highest resident memory seen, MiB.
         busy: percent of all cores in use, whoever used them.
@@ -48,32 +50,63 @@ class Usage:
     ticks_skipped: float
 
 
+class Span:
+    """A span under way, and what the operator has used since it began.
+
+    Args:
+        cluster: where it runs.
+        fresh: it is yet to be started, and all that its process will have used belongs to the span.
+    """
+
+    def __init__(self, cluster: Cluster, *, fresh: bool = False) -> None:
+        self._cluster = cluster
+        self._cursor, self._begin = cluster.audit_cursor(), time.monotonic()
+        self._before: Mapping[str, float] = {} if fresh else operator_metrics()
+        self._asked, self._busy = prometheus_queries(cluster), _processor()
+        self._rss = self._before.get(_RSS, 0.0)
+
+    def look(self) -> None:
+        """Sees how much memory it has now."""
+        self._rss = max(self._rss, operator_metrics()[_RSS])
+
+    def last(self, seconds: float) -> None:
+        """Returns when so many seconds have passed since the begin; memory is looked at meanwhile."""
+
+        def over() -> bool:
+            self.look()
+            return time.monotonic() >= self._begin + seconds
+
+        wait_for("end of the span", over, timeout=seconds + 60, every=LOOK_EVERY)
+
+    def end(self, *, own_queries: int = 0) -> Usage:
+        """The figures; `own_queries` are those the benchmark itself has asked Prometheus since the begin."""
+        self.look()
+        after, took = operator_metrics(), time.monotonic() - self._begin
+        queries = prometheus_queries(self._cluster) - self._asked - own_queries
+        minutes = took / 60
+        mine, others = calls(self._cluster, self._cursor)
+
+        def more(name: str) -> float:
+            return after[name] - self._before.get(name, 0.0)
+
+        return Usage(
+            seconds=round(took, 1),
+            calls={what: round(n / minutes, 1) for what, n in sorted(mine.items())},
+            others={who: round(n / minutes, 1) for who, n in sorted(others.items())},
+            queries=round(queries / minutes, 1),
+            cpu=round(100 * more("process_cpu_seconds_total") / took, 1),
+            rss=round(self._rss / MIB, 1),
+            busy=_busy_percent(self._busy, _processor()),
+            load=load(),
+            ticks_skipped=more("sparkrelease_ticks_skipped_total"),
+        )
+
+
 def measure(cluster: Cluster, seconds: float) -> Usage:
     """Watches for this long and disturbs nothing."""
-    cursor, begin = cluster.audit_cursor(), time.monotonic()
-    before, asked, busy = operator_metrics(), prometheus_queries(cluster), _processor()
-    rss = [before["process_resident_memory_bytes"]]
-
-    def look() -> bool:
-        rss.append(operator_metrics()["process_resident_memory_bytes"])
-        return time.monotonic() >= begin + seconds
-
-    wait_for("end of the span", look, timeout=seconds + 60, every=LOOK_EVERY)
-    after, took = operator_metrics(), time.monotonic() - begin
-    queries = prometheus_queries(cluster) - asked
-    minutes = took / 60
-    mine, others = calls(cluster, cursor)
-    return Usage(
-        seconds=round(took, 1),
-        calls={what: round(n / minutes, 1) for what, n in sorted(mine.items())},
-        others={who: round(n / minutes, 1) for who, n in sorted(others.items())},
-        queries=round(queries / minutes, 1),
-        cpu=round(100 * (after["process_cpu_seconds_total"] - before["process_cpu_seconds_total"]) / took, 1),
-        rss=round(max(rss) / MIB, 1),
-        busy=_busy_percent(busy, _processor()),
-        load=load(),
-        ticks_skipped=after["sparkrelease_ticks_skipped_total"] - before["sparkrelease_ticks_skipped_total"],
-    )
+    span = Span(cluster)
+    span.last(seconds)
+    return span.end()
 
 
 def calls(cluster: Cluster, since: int) -> tuple[Counter[str], Counter[str]]:
