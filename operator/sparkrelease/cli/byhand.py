@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
+from sparkrelease.adapters.kubernetes.paths import path_of
 from sparkrelease.adapters.preflight.artifacts import Artifacts
 from sparkrelease.adapters.preflight.gets import Gets
 from sparkrelease.adapters.preflight.hosts import Place, place_of
@@ -41,7 +43,7 @@ class RunnerFromHere:
         self._here = here
         self._artifacts = Artifacts(api, here.config.preflight)
         self._gets = Gets(api, here.config.preflight)
-        self._anywhere = api
+        self._api = api
         self.skipped: dict[str, str] = {}
 
     async def run(self, subject: Subject, item: PreflightItem) -> PreflightAnswer:
@@ -66,7 +68,7 @@ class RunnerFromHere:
             # Nobody said which hosts are allowed there; from here a person may ask what a browser may.
             host = place_host(url)
             own = PreflightConfig(hosts=(host,)) if host else PreflightConfig()
-            return await Gets(self._anywhere, own).get(subject.namespace, url)
+            return await Gets(self._api, own).get(subject.namespace, url)
         return await self._gets.get(subject.namespace, url)
 
     async def _through_proxy(
@@ -84,7 +86,12 @@ class RunnerFromHere:
             fetched = await asyncio.to_thread(cluster.fetch, path, most=most, within=within)
         except CliError as error:
             return Unseen(str(error))
-        return answer_of(url, place, fetched, most)
+        found = answer_of(url, place, fetched, most)
+        if isinstance(found, Unseen) and fetched.status == HTTPStatus.NOT_FOUND:
+            looked = await self._api.request("GET", path_of("Service", namespace, place.service))
+            if looked.not_found:
+                return Unanswered(Verdict.ERROR, f"Service {place.service} does not exist")
+        return found
 
     def _skip(self, item: PreflightItem, why: str) -> Unanswered:
         self.skipped[item.name] = why

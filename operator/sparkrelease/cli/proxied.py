@@ -110,15 +110,11 @@ def _status_of(fetched: Fetched) -> Mapping[str, object] | None:
 
 def _refused(place: Place, code: int, status: Mapping[str, object]) -> Unanswered | Unseen:
     what, words = f"Service {place.service}", shorten(str(status.get("message") or ""))
-    details = status.get("details")
-    kind = details.get("kind") if isinstance(details, Mapping) else None
     match code:
         case HTTPStatus.FORBIDDEN:
             return Unseen(f"the right to get services/proxy is missing: {words}")
-        case HTTPStatus.NOT_FOUND if kind == "services":
-            return Unanswered(Verdict.ERROR, f"{what} does not exist")
-        case HTTPStatus.NOT_FOUND:
-            return Unseen(f"the API server's proxy needs Endpoints, and {what} has none: {words}")
+        case HTTPStatus.NOT_FOUND:  # the same of a Service that is there, and has no Endpoints
+            return Unseen(f"{what} has no Endpoints to go to for the API server's proxy: {words}")
         case HTTPStatus.SERVICE_UNAVAILABLE if "no service port" in words:
             return Unanswered(Verdict.ERROR, f"{what} has no port {place.port}")
         case HTTPStatus.SERVICE_UNAVAILABLE if "no endpoints available" in words:

@@ -41,23 +41,26 @@ def cluster_at(url: str) -> Cluster:
 class Behind:
     """A cluster that has nothing but what answers behind the proxy, asked by the real door."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, services: tuple[str, ...] = ()) -> None:
         self._door = cluster_at(url)
+        self._services = services
 
     def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Reply:
+        if path.endswith(tuple(f"/services/{name}" for name in self._services)):
+            return Reply(200, {"kind": "Service"})
         return Reply(404, {}, Problem(Reason.OBJECT_NOT_FOUND, "not found"))
 
     def fetch(self, path: str, *, most: int, within: float) -> Fetched:
         return self._door.fetch(path, most=most, within=within)
 
 
-def tried(tmp_path: Path, server: MisbehavingServer, **item: object) -> Tried:
+def tried(tmp_path: Path, server: MisbehavingServer, services: tuple[str, ...] = (), **item: object) -> Tried:
     """The line of one item, with this server as API server."""
     file = tmp_path / "release.yaml"
     file.write_text(yaml.safe_dump(manifest(preflight=[ITEM | item])))
     target = read_manifest([file], []).placed("shop")
     config = OperatorConfig.model_validate({"preflight": {"maxBytes": 4096}})
-    here = From(cast("Cluster", Behind(server.url)), config, ask=False, configured=False)
+    here = From(cast("Cluster", Behind(server.url, services)), config, ask=False, configured=False)
     return next(line for line in try_preflight(target, here) if line.name == "api")
 
 
@@ -108,7 +111,6 @@ def test_a_redirect_is_an_answer_and_is_not_followed(tmp_path: Path) -> None:
         ),
         (401, status(401, "Unauthorized", "Unauthorized"), Result.SKIP, "did not ask Service shop-canary: 401"),
         (404, status(404, 'services "shop-canary" not found'), Result.FAIL, "Service shop-canary does not exist"),
-        (404, status(404, 'endpoints "x" not found', kind="endpoints"), Result.SKIP, "needs Endpoints"),
         (503, status(503, 'no endpoints available for service "x"'), Result.FAIL, "has no ready endpoint"),
         (503, status(503, 'no service port 80 found for service "x"'), Result.FAIL, "has no port 80"),
         (503, status(503, "error trying to reach service: dial tcp: timeout"), Result.SKIP, "has no connection"),
@@ -125,6 +127,12 @@ def test_an_answer_of_the_api_server_is_not_taken_for_one_of_the_service(
         line = tried(tmp_path, server)
     assert line.result is result
     assert words in line.message
+
+
+def test_a_service_without_endpoints_is_skipped_though_the_proxy_says_that_there_is_no_service(tmp_path: Path) -> None:
+    with MisbehavingServer(status(404, 'services "shop-canary" not found'), status=404).serving() as server:
+        line = tried(tmp_path, server, services=("shop-canary",))
+    assert (line.result, "has no Endpoints to go to" in line.message) == (Result.SKIP, True), line
 
 
 @pytest.mark.parametrize(
