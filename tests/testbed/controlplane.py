@@ -20,6 +20,7 @@ CONTROLLERS = (
     "deployment-controller",
     "replicaset-controller",
     "job-controller",
+    "endpoints-controller",  # the API server's proxy to Services reads nothing else
     "endpointslice-controller",
     "garbage-collector-controller",
     "namespace-controller",

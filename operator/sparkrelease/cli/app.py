@@ -24,7 +24,8 @@ EPILOG = (
     "Exit codes: 0 fine, 1 the thing asked about is bad, 2 usage, 3 not found, 4 refused by the API server, "
     "5 cannot reach the cluster, 6 timed out, "
     "7 a stored decision comes out otherwise when it is made again, "
-    "8 unknown: too little was measured to say."
+    "8 unknown: too little was measured to say, "
+    "9 not everything that is required could be looked at."
 )
 
 app = typer.Typer(

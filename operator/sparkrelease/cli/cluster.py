@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
@@ -17,12 +18,14 @@ from sparkrelease.adapters.kubernetes.evidence import EVIDENCE_LABEL, RELEASE_LA
 from sparkrelease.adapters.kubernetes.paths import path_of
 from sparkrelease.adapters.kubernetes.replies import reply_of
 from sparkrelease.cli.exits import CliError, ExitCode
+from sparkrelease.cli.proxied import Fetched
 from sparkrelease.ports.api_server import ContentType, Reply
 
 CONNECT_WITHIN, ANSWER_WITHIN = 5.0, 15.0
 """Seconds."""
 
 PAGE = 250
+_CHUNK = 65_536
 _REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -162,6 +165,29 @@ class Cluster:
         """See ClusterDoor."""
         return self._request("GET", path, query=query)
 
+    def fetch(self, path: str, *, most: int, within: float) -> Fetched:
+        """Sends one GET, once, whose answer may be anything: no redirect is followed, no status is tried again.
+
+        `most` is the longest body in bytes, `within` how many seconds it may take.
+        """
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+        _, url, headers, *_ = self._api.param_serialize(
+            "GET", path, header_params=headers, auth_settings=["BearerToken"]
+        )
+        begin = time.monotonic()
+        timeout = urllib3.Timeout(connect=min(CONNECT_WITHIN, within), read=within)
+        try:
+            answer = self._api.rest_client.pool_manager.request(
+                "GET", url, headers=headers, redirect=False, retries=False, timeout=timeout, preload_content=False
+            )
+            try:
+                body = _read(answer, most, begin + within)
+            finally:
+                answer.close()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._unreachable(error) from error
+        return Fetched(answer.status, tuple(answer.headers.iteritems()), body, time.monotonic() - begin)
+
     def _pages(self, path: str, labels: str = "", fields: str = "") -> Iterator[Object]:
         query: dict[str, str | int] = {"limit": PAGE} | ({"labelSelector": labels} if labels else {})
         query |= {"fieldSelector": fields} if fields else {}
@@ -195,10 +221,11 @@ class Cluster:
             answer = self._api.call_api(*request, _request_timeout=(CONNECT_WITHIN, ANSWER_WITHIN))
             data = answer.read()
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
-            raise CliError(
-                ExitCode.UNREACHABLE, f"cannot reach {self._api.configuration.host}: {_why(error)}"
-            ) from error
+            raise self._unreachable(error) from error
         return reply_of(method, path, answer.status, data, answer.headers.get("Retry-After"))
+
+    def _unreachable(self, error: Exception) -> CliError:
+        return CliError(ExitCode.UNREACHABLE, f"cannot reach {self._api.configuration.host}: {_why(error)}")
 
 
 def connect(kubeconfig: Path | None, context: str | None, namespace: str | None) -> Cluster:
@@ -238,6 +265,18 @@ def _why(error: Exception) -> str:
     """The innermost cause, without the library's own wrapping."""
     cause = getattr(error, "reason", None) or error
     return str(getattr(cause, "reason", None) or cause).split(": ", 1)[-1]
+
+
+def _read(answer: urllib3.BaseHTTPResponse, most: int, until: float) -> bytes | None:
+    """The body as it is sent; None when it is longer than `most`. TimeoutError when it takes longer."""
+    body = bytearray()
+    while chunk := answer.read1(_CHUNK, decode_content=False):
+        body += chunk
+        if len(body) > most:
+            return None
+        if time.monotonic() > until:
+            raise TimeoutError("the answer took too long")
+    return bytes(body)
 
 
 def _test_failed(reply: Reply) -> bool:

@@ -21,6 +21,8 @@ class ExitCode(IntEnum):
     """A stored decision does not come out as it was recorded when it is made again."""
     UNKNOWN = 8
     """It cannot be said whether the release is healthy: nothing, or too little, was measured."""
+    UNTRIED = 9
+    """Nothing that was looked at is bad, but not everything that is required could be looked at."""
 
 
 class CliError(Exception):

@@ -65,8 +65,12 @@ def preflight_release(
     kubeconfig: o.Kubeconfig = None,
     context: o.Context = None,
 ) -> None:
-    """Try what keeps a run from starting, from here and now; creates nothing. Leaves with 1 when something fails."""
-    from sparkrelease.cli.preflight import From, show_preflight
+    """Try what keeps a run from starting, from here and now; creates nothing.
+
+    Leaves with 1 when something fails, else with 9 when something required was skipped.
+    """
+    from sparkrelease.cli.byhand import From
+    from sparkrelease.cli.preflight import show_preflight
 
     target = _target(name, files, policies, lambda: _connect(kubeconfig, context, namespace)).placed(namespace)
     servers = _servers(target, config, prometheus, namespace_label, service_label)

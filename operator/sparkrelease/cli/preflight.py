@@ -1,132 +1,40 @@
 """`preflight`: what keeps a run from starting, tried from a person's machine, with the operator's own judgement.
 
-Nothing is created. What only the operator can do is skipped, and said to be: a Job is made by it alone, and a Service
-answers inside the cluster.
+Nothing is created. What only the operator can do is skipped, and said to be: a Job is made by it alone, and so is a
+write that is tried.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sparkrelease.adapters.alerts import HttpAlerts
 from sparkrelease.adapters.kubernetes.deployments import KubernetesDeployments
-from sparkrelease.adapters.preflight.artifacts import Artifacts
-from sparkrelease.adapters.preflight.gets import Gets
-from sparkrelease.adapters.preflight.hosts import place_of
 from sparkrelease.adapters.prometheus import PrometheusSource
-from sparkrelease.api.config import OperatorConfig, PreflightConfig
-from sparkrelease.api.flags import weight_of
 from sparkrelease.api.preflight import PreflightItem
-from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
 from sparkrelease.cli.behind import pods_behind
-from sparkrelease.cli.cluster import Cluster
-from sparkrelease.cli.exits import CliError, ExitCode
+from sparkrelease.cli.byhand import From, RunnerFromHere
+from sparkrelease.cli.exits import ExitCode
 from sparkrelease.cli.manifests import Manifest
 from sparkrelease.cli.options import Format
+from sparkrelease.cli.reads import Reads
 from sparkrelease.cli.render.preflight import describe_tried, render_tried
+from sparkrelease.cli.routed import weights
 from sparkrelease.cli.screen import WIDE, print_data, print_text
-from sparkrelease.cli.tried import Result, Tried
+from sparkrelease.cli.tried import Result, Tried, untried
 from sparkrelease.decide.facts import Check, Finding, Problem
 from sparkrelease.decide.managed import findings_of, why_unusable
 from sparkrelease.decide.metricchecks import baseline_findings
-from sparkrelease.decide.preflight.answers import PreflightAnswer, Unanswered
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.engine.checks import Checks
 from sparkrelease.engine.measure import Measurements
-from sparkrelease.ports.api_server import Reply
 from sparkrelease.ports.cluster import ObjectKey
 from sparkrelease.ports.deployments import Owner
-from sparkrelease.ports.preflight import Subject
 
 ATTEMPT = "by-hand"
-
-
-@dataclass(frozen=True, slots=True)
-class From:
-    """Where this is tried from. `cluster` is why there is none, where there is none; `ask` whether a server is named.
-
-    `configured`: whether the operator's configuration was given, and with it allowed hosts and the alerts it asks for.
-    """
-
-    cluster: Cluster | str
-    config: OperatorConfig
-    ask: bool
-    configured: bool
-
-
-class _Reads:
-    """The ApiServer of a person: reads alone, with that person's rights."""
-
-    def __init__(self, cluster: Cluster | str) -> None:
-        self._cluster = cluster
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str | int] | None = None,
-        **_: object,
-    ) -> Reply:
-        """See ApiServer; everything but a read is refused."""
-        if isinstance(self._cluster, str):
-            return Reply(0, {}, Problem(Reason.API_SERVER_UNREACHABLE, self._cluster))
-        if method != "GET":
-            return Reply(0, {}, Problem(Reason.FORBIDDEN, "nothing is written from here"))
-        try:
-            return await asyncio.to_thread(self._cluster.get, path, query)
-        except CliError as error:
-            return Reply(0, {}, Problem(Reason.API_SERVER_UNREACHABLE, str(error)))
-
-
-class _FromHere:
-    """A PreflightRunner that does what can be done from here, and remembers what it skipped, and why."""
-
-    def __init__(self, here: From) -> None:
-        api = _Reads(here.cluster)
-        self._here = here
-        self._artifacts = Artifacts(api, here.config.preflight)
-        self._gets = Gets(api, here.config.preflight)
-        self._anywhere = api
-        self.skipped: dict[str, str] = {}
-
-    async def run(self, subject: Subject, item: PreflightItem) -> PreflightAnswer:
-        """See PreflightRunner."""
-        if item.job is not None:
-            return self._skip(item, "a Job would be created; the operator does that")
-        if item.http is not None:
-            return await self._get(subject, item)
-        if isinstance(self._here.cluster, str):
-            return self._skip(item, f"needs the cluster: {self._here.cluster}")
-        return await self._artifacts.read(subject, item)
-
-    async def clean(self, subject: Subject, items: Sequence[PreflightItem]) -> None:
-        """See PreflightRunner; nothing was made."""
-
-    async def _get(self, subject: Subject, item: PreflightItem) -> PreflightAnswer:
-        url = item.http or ""
-        place = place_of(url, subject.namespace, self._here.config.preflight.hosts)
-        if not isinstance(place, str) and place.service is not None:
-            return self._skip(item, f"Service {place.service} answers inside the cluster")
-        if isinstance(place, str) and not self._here.configured:
-            # Nobody said which hosts are allowed there; from here a person may ask what a browser may.
-            host = place_host(url)
-            own = PreflightConfig(hosts=(host,)) if host else PreflightConfig()
-            return await Gets(self._anywhere, own).get(subject.namespace, url)
-        return await self._gets.get(subject.namespace, url)
-
-    def _skip(self, item: PreflightItem, why: str) -> Unanswered:
-        self.skipped[item.name] = why
-        return Unanswered(Verdict.ERROR, why)
-
-
-def place_host(url: str) -> str:
-    """Host and port of a URL as an entry of an allow-list; empty when there is none."""
-    return url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2].lower()
 
 
 # ---------------------------------------------------------------- trying
@@ -140,7 +48,7 @@ def try_preflight(target: Manifest, here: From) -> list[Tried]:
 async def _try(target: Manifest, here: From) -> list[Tried]:
     key, spec = ObjectKey(target.namespace, target.name), target.spec
     source = PrometheusSource(here.config.servers)
-    runner = _FromHere(here)
+    runner = RunnerFromHere(here)
     checks = Checks(runner, source, here.config.servers, _now, HttpAlerts(here.config.servers))
     lines: list[Tried] = []
     try:
@@ -152,7 +60,7 @@ async def _try(target: Manifest, here: From) -> list[Tried]:
             runner.skipped |= {item.name: text for item in spec.preflight if item.promql is not None}
         lines += await _alerts(target, here, checks)
         lines += await (_services(target, here) if spec.workload is None else _workload(target, here))
-        lines.append(await _weights(target, here))
+        lines += await weights(target, here)
         tried = spec.model_copy(
             update={"preflight": tuple(item for item in spec.preflight if item.name not in runner.skipped)}
         )
@@ -173,7 +81,7 @@ async def _measured(target: Manifest, here: From, source: PrometheusSource) -> l
     """What the operator asks of the metrics server: queries, targets, and baselines that rules compare with."""
     key, spec, now = ObjectKey(target.namespace, target.name), target.spec, _now()
     services = (spec.traffic.stable.service, spec.traffic.canary.service)
-    pods = await pods_behind(_Reads(here.cluster), target.namespace, services)
+    pods = await pods_behind(Reads(here.cluster), target.namespace, services)
     unknown = pods if isinstance(pods, Problem) else None
     measuring = Measurements(source, here.config, pods=None if isinstance(pods, Problem) else pods)
     findings = await measuring.preflight(key, spec, now)
@@ -216,7 +124,7 @@ async def _services(target: Manifest, here: From) -> list[Tried]:
     lines = []
     for side in (target.spec.traffic.stable, target.spec.traffic.canary):
         path = f"/api/v1/namespaces/{target.namespace}/services/{side.service}"
-        reply = await _Reads(here.cluster).request("GET", path)
+        reply = await Reads(here.cluster).request("GET", path)
         if reply.problem is None:
             lines.append(Tried(f"service {side.service}", "built in", Result.PASS, "there"))
         elif reply.not_found:
@@ -234,7 +142,7 @@ async def _workload(target: Manifest, here: From) -> list[Tried]:
         return [Tried("workload", "built in", Result.SKIP, f"needs the cluster: {here.cluster}")]
     services = (spec.traffic.stable.service, spec.traffic.canary.service)
     owner = Owner(target.namespace, target.name, spec.workload.deployment, services)
-    seen = await KubernetesDeployments(_Reads(here.cluster)).look(owner)
+    seen = await KubernetesDeployments(Reads(here.cluster)).look(owner)
     if seen.problem is not None:
         return [Tried("workload", "built in", Result.SKIP, seen.problem.message)]
     unusable = why_unusable(target.namespace, seen)
@@ -246,33 +154,9 @@ async def _workload(target: Manifest, here: From) -> list[Tried]:
     return [Tried("workload", "built in", Result.PASS, text), *warned]
 
 
-async def _weights(target: Manifest, here: From) -> Tried:
-    """What holds the weights; of a flag its value, as far as this person may see it."""
-    flag = target.spec.traffic.feature_flag
-    if flag is None:
-        return Tried("route", "built in", Result.SKIP, "the operator tries a write of it (dry run)")
-    where = f"flag {flag.config_map}/{flag.key}"
-    if isinstance(here.cluster, str):
-        return Tried(where, "built in", Result.SKIP, f"needs the cluster: {here.cluster}")
-    path = f"/api/v1/namespaces/{target.namespace}/configmaps/{flag.config_map}"
-    reply = await _Reads(here.cluster).request("GET", path)
-    if reply.not_found:
-        text = f"ConfigMap {flag.config_map} does not exist in namespace {target.namespace}"
-        return Tried(where, "built in", Result.FAIL, text)
-    if reply.problem is not None:
-        return Tried(where, "built in", Result.SKIP, reply.problem.message)
-    data = reply.body.get("data")
-    value = data.get(flag.key) if isinstance(data, Mapping) else None
-    if not isinstance(value, str):
-        return Tried(where, "built in", Result.FAIL, "there is no such key; add it with the value 0")
-    if weight_of(value) != 0:
-        return Tried(where, "built in", Result.FAIL, f"holds {value[:64]!r}; a run begins with it off: set it to 0")
-    return Tried(where, "built in", Result.PASS, "holds 0; the operator tries a write of it (dry run)")
-
-
 def _line(item: PreflightItem, check: Check | None, skipped: str | None) -> Tried:
     if skipped is not None or check is None:
-        return Tried(item.name, item.asks, Result.SKIP, skipped or "not tried")
+        return Tried(item.name, item.asks, Result.SKIP, skipped or "not tried", required=not item.optional)
     if check.verdict is Verdict.PASS:
         return Tried(item.name, item.asks, Result.PASS, check.message)
     return Tried(item.name, item.asks, Result.WARN if item.optional else Result.FAIL, check.message)
@@ -286,11 +170,18 @@ def _now() -> datetime:
 
 
 def show_preflight(target: Manifest, here: From, form: Format) -> ExitCode:
-    """Prints a line for everything tried; BAD when something that is required failed."""
+    """Prints a line for everything tried."""
     lines = try_preflight(target, here)
     name = f"{target.namespace}/{target.name} {target.spec.version}"
     if form is Format.TEXT:
         print_text(render_tried(name, lines), piped_width=WIDE)
     else:
         print_data(describe_tried(name, lines), form)
-    return ExitCode.BAD if any(line.result is Result.FAIL for line in lines) else ExitCode.FINE
+    return code_of(lines)
+
+
+def code_of(lines: Sequence[Tried]) -> ExitCode:
+    """BAD when something that is required failed, else UNTRIED when something of that kind was skipped."""
+    if any(line.result is Result.FAIL for line in lines):
+        return ExitCode.BAD
+    return ExitCode.UNTRIED if untried(lines) else ExitCode.FINE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,9 +18,15 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One line: what was tried, and what came of it."""
+    """One line: what was tried, and what came of it. `required`: no run starts before it is well."""
 
     name: str
     kind: str
     result: Result
     message: str
+    required: bool = True
+
+
+def untried(lines: Sequence[Tried]) -> list[Tried]:
+    """What is required and was skipped: nobody can say that a run would start."""
+    return [line for line in lines if line.required and line.result is Result.SKIP]

@@ -16,10 +16,13 @@ from fakes.prometheus_server import MisbehavingServer, vector
 from sparkrelease.api.config import OperatorConfig
 from sparkrelease.api.reasons import Reason
 from sparkrelease.cli.app import app
+from sparkrelease.cli.byhand import From, place_host
 from sparkrelease.cli.cluster import Cluster
+from sparkrelease.cli.exits import CliError, ExitCode
 from sparkrelease.cli.manifests import read_manifest
-from sparkrelease.cli.preflight import From, place_host, try_preflight
-from sparkrelease.cli.tried import Result
+from sparkrelease.cli.preflight import code_of, try_preflight
+from sparkrelease.cli.proxied import Fetched
+from sparkrelease.cli.tried import Result, Tried
 from sparkrelease.decide.facts import Problem
 from sparkrelease.ports.api_server import Reply
 from unit.cli.test_planning import manifest
@@ -44,6 +47,9 @@ class Door:
             return Reply(200, {"kind": "Service"})
         return Reply(404, {}, Problem(Reason.OBJECT_NOT_FOUND, "not found"))
 
+    def fetch(self, path: str, *, most: int, within: float) -> Fetched:
+        raise CliError(ExitCode.UNREACHABLE, "nobody is behind a proxy here")
+
 
 def written(tmp_path: Path, items: list[dict[str, object]]) -> Path:
     file = tmp_path / "release.yaml"
@@ -59,16 +65,28 @@ def run(tmp_path: Path, *args: str, items: list[dict[str, object]] = ITEMS) -> t
 
 def test_without_a_cluster_and_a_server_everything_is_skipped_with_its_reason(tmp_path: Path) -> None:
     code, output = run(tmp_path)
-    assert code == 0, output
+    assert code == ExitCode.UNTRIED == 9, output
     for words in (
         "- skip  query",
         "--prometheus URL",
         "answers inside the cluster",
         "a Job would be created",
         "- skip  alerts",
-        "8 skip",
+        "8 skip; not everything that is required could be looked at",
     ):
         assert words in output
+
+
+def test_what_is_optional_may_be_skipped_and_what_failed_counts_for_more_than_what_was_skipped(tmp_path: Path) -> None:
+    job: dict[str, object] = {"name": "job", "job": "check"}
+    lines = [Tried("a", "built in", Result.PASS, ""), Tried("b", "job", Result.SKIP, "", required=False)]
+    assert code_of(lines) is ExitCode.FINE
+    assert code_of([*lines, Tried("c", "job", Result.SKIP, "")]) is ExitCode.UNTRIED
+    failed = Tried("d", "http", Result.FAIL, "")
+    assert code_of([*lines, Tried("c", "job", Result.SKIP, ""), failed]) is ExitCode.BAD
+    for optional in (False, True):
+        _, output = run(tmp_path, "-o", "json", items=[job | {"optional": optional}])
+        assert json.loads(output)["checks"][-1]["required"] is not optional
 
 
 def test_a_query_that_is_not_as_expected_fails_with_1_and_an_optional_one_only_warns(tmp_path: Path) -> None:
@@ -118,7 +136,7 @@ def test_alerts_nobody_declared_are_said_not_to_have_been_looked_for(tmp_path: P
 def test_programs_get_the_same(tmp_path: Path) -> None:
     code, output = run(tmp_path, "-o", "json")
     told = json.loads(output)
-    assert code == 0
+    assert code == ExitCode.UNTRIED
     assert {one["name"]: one["result"] for one in told["checks"]}["job"] == "skip"
 
 
@@ -227,8 +245,8 @@ FLAG = {"configMap": "flags", "key": "FEATURE", "metric": "feature_flag_value"}
     [
         ({"FEATURE": "0"}, Result.PASS, "holds 0"),
         ({"FEATURE": "0.5"}, Result.FAIL, "holds '0.5'; a run begins with it off: set it to 0"),
-        ({"OTHER": "0"}, Result.FAIL, "no such key; add it with the value 0"),
-        (None, Result.FAIL, "ConfigMap flags does not exist in namespace shop"),
+        ({"OTHER": "0"}, Result.FAIL, "key FEATURE is not there (keys: OTHER); add it with the value 0"),
+        (None, Result.FAIL, "ConfigMap shop/flags does not exist"),
     ],
 )
 def test_a_flag_is_looked_at_with_a_persons_own_rights(
@@ -237,7 +255,8 @@ def test_a_flag_is_looked_at_with_a_persons_own_rights(
     class Flags(Door):
         def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Reply:
             if stored is not None and path.endswith("/namespaces/shop/configmaps/flags"):
-                return Reply(200, {"data": dict(stored)})
+                meta = {"name": "flags", "namespace": "shop", "uid": "1", "resourceVersion": "1"}
+                return Reply(200, {"metadata": meta, "data": dict(stored)})
             return Door.get(self, path, query)
 
     body = manifest()

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from sparkrelease.cli.render.words import Tone, say
-from sparkrelease.cli.tried import Result, Tried
+from sparkrelease.cli.tried import Result, Tried, untried
 
 _MARKS = {
     Result.PASS: ("✔", Tone.GOOD),
@@ -29,13 +29,22 @@ def render_tried(name: str, lines: Sequence[Tried]) -> RenderableType:
         table.add_row(say(f"{mark} {line.result}", tone), say(line.name), say(line.kind, Tone.QUIET), say(line.message))
     counts = Counter(line.result for line in lines)
     told = ", ".join(f"{counts[result]} {result}" for result in Result if counts[result])
-    worst = Tone.BAD if counts[Result.FAIL] else Tone.CAUTION if counts[Result.WARN] else Tone.GOOD
+    missed = untried(lines)
+    told += "; not everything that is required could be looked at" if missed else ""
+    worst = Tone.BAD if counts[Result.FAIL] else Tone.CAUTION if counts[Result.WARN] or missed else Tone.GOOD
     return Group(say(f"preflight of {name}", Tone.STRONG), table, say(told, worst))
 
 
 def describe_tried(name: str, lines: Sequence[Tried]) -> dict[str, object]:
     """The same for a program."""
     checks = [
-        {"name": line.name, "kind": line.kind, "result": line.result.value, "message": line.message} for line in lines
+        {
+            "name": line.name,
+            "kind": line.kind,
+            "result": line.result.value,
+            "message": line.message,
+            "required": line.required,
+        }
+        for line in lines
     ]
     return {"release": name, "checks": checks}
