@@ -38,8 +38,11 @@ _PASSING = frozenset({Reason.ROUTE_PENDING, Reason.PAUSED, Reason.INSUFFICIENT_T
 """Holds that are no decision about the release: a write on its way, a wish told by its own entry, a missing store."""
 
 
-LATER = frozenset({"tests", "triggers"})
-"""Parts of `basis` that are left out where there is nothing to tell, and that older programs did not tell."""
+FAILED = "failed"
+"""Where the entry of a rollback by the watch names the rules that failed: value, limit and sentence of each."""
+
+LATER = frozenset({"tests", "triggers", FAILED})
+"""Parts of an entry that are left out where there is nothing to tell, and that older programs did not tell."""
 
 
 def basis(d: Draft) -> dict[str, object]:

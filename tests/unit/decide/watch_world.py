@@ -1,0 +1,42 @@
+"""Worlds whose run is watched at its last weight."""
+
+from __future__ import annotations
+
+from sparkrelease.api.status import Phase
+from sparkrelease.decide.facts import Counts, Value
+from unit.decide.world import World, spec
+
+WATCH = {"duration": "10m", "every": "2m"}
+METRICS = [
+    {"name": "http", "bad": "bad_total", "total": "all_total"},
+    {"name": "dlq", "value": "max by ($by)(dlq{$sel})"},
+]
+THRESHOLDS = [
+    {"name": "errors", "metric": "http", "max": 0.01},
+    {"name": "dead-letters", "metric": "dlq", "max": 1, "at": "watch"},
+]
+
+BURN = WATCH | {"burnRates": {"objective": 0.99}}
+
+
+def watched(**changes: object) -> World:
+    """A world whose run is at the beginning of its watch."""
+    world = World(spec=spec(**{"watch": WATCH, "metrics": METRICS, "thresholds": THRESHOLDS} | changes))
+    world.readings["dlq"] = (Value(0), Value(0))
+    world.run_for(400, until="Watching")
+    assert world.status.phase is Phase.WATCHING, world.why()
+    return world
+
+
+def to_check(world: World, number: int) -> None:
+    """Turns the clock until that many checks were made, or the watch is over."""
+    for _ in range(400):
+        if world.status.watch is None or world.status.watch.check >= number:
+            return
+        world.run_for(world.tick.total_seconds())
+    raise AssertionError(f"check {number} never made: {world.why()}")
+
+
+def burning(world: World, long: Counts, short: Counts) -> None:
+    world.spans["burn/1h"] = (long, Counts(0, 1000))
+    world.spans["burn/5m"] = (short, Counts(0, 1000))
