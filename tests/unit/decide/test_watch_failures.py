@@ -8,40 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from sparkrelease.api.reasons import Reason
-from sparkrelease.api.status import Phase, RuleVerdict, Verdict
+from sparkrelease.api.status import RuleVerdict, Verdict
 from sparkrelease.decide.facts import Counts, Missing, Value
 from sparkrelease.decide.notices import RuleSaid, Subject, closing_event, notice_of
 from sparkrelease.decide.replay import replay
-from unit.decide.watch_world import BURN, THRESHOLDS, burning, to_check, watched
+from unit.decide.watch_world import BURN, THRESHOLDS, breached, burnt, not_met, rolled_back, to_check, watched
 from unit.decide.world import World
 
 SHOP = Subject("shop", "shop", "uid-1")
-
-
-def rolled_back(world: World) -> World:
-    world.run_for(900, until="RolledBack")
-    assert world.status.phase is Phase.ROLLED_BACK, world.why()
-    return world
-
-
-def not_met() -> World:
-    """Errors are within their limit since the last check and over it in the whole; so are the dead letters."""
-    world = watched()
-    world.spans["watch/errors"] = (Counts(40, 1000), Counts(0, 1000))
-    world.spans["watch/dead-letters"] = (Value(3), Value(0))
-    return rolled_back(world)
-
-
-def breached() -> World:
-    world = watched()
-    world.spans["interval/errors"] = (Counts(30, 1000), Counts(0, 1000))
-    return rolled_back(world)
-
-
-def burnt() -> World:
-    world = watched(watch=BURN)
-    burning(world, Counts(200, 1000), Counts(20, 100))
-    return rolled_back(world)
 
 
 def verdict(world: World, rule: str) -> RuleVerdict:

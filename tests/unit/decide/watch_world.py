@@ -40,3 +40,32 @@ def to_check(world: World, number: int) -> None:
 def burning(world: World, long: Counts, short: Counts) -> None:
     world.spans["burn/1h"] = (long, Counts(0, 1000))
     world.spans["burn/5m"] = (short, Counts(0, 1000))
+
+
+def rolled_back(world: World) -> World:
+    """The world once its run went back."""
+    world.run_for(900, until="RolledBack")
+    assert world.status.phase is Phase.ROLLED_BACK, world.why()
+    return world
+
+
+def not_met() -> World:
+    """Errors are within their limit since the last check and over it in the whole; so are the dead letters."""
+    world = watched()
+    world.spans["watch/errors"] = (Counts(40, 1000), Counts(0, 1000))
+    world.spans["watch/dead-letters"] = (Value(3), Value(0))
+    return rolled_back(world)
+
+
+def breached() -> World:
+    """Errors are over their limit since the last check."""
+    world = watched()
+    world.spans["interval/errors"] = (Counts(30, 1000), Counts(0, 1000))
+    return rolled_back(world)
+
+
+def burnt() -> World:
+    """The budget burns twenty times too fast over an hour and five minutes."""
+    world = watched(watch=BURN)
+    burning(world, Counts(200, 1000), Counts(20, 100))
+    return rolled_back(world)
