@@ -17,6 +17,7 @@ from sparkrelease.api.base import format_time
 from sparkrelease.decide.budget import BUDGET
 from sparkrelease.decide.burnrates import BURN
 from sparkrelease.decide.facts import Buckets, Counts, Facts, History, MetricFacts, Missing, Reading, Role, Value
+from sparkrelease.decide.watching import INTERVAL, WHOLE
 from sparkrelease.documents.record import Decision, Run
 
 
@@ -137,8 +138,10 @@ def _of_spans(run: Run, entry: int, spans: Mapping[str, MetricFacts]) -> Iterato
             row = _row(run, entry, read.at, source, run.spec.burn_metric or "")
         elif source == BUDGET:
             row = _row(run, entry, read.at, "budget", run.spec.error_budget.metric if run.spec.error_budget else "")
-        else:
+        elif source in {INTERVAL, WHOLE}:
             row = replace(_row(run, entry, read.at, source, _metric_of(run, rule)), rule=rule)
+        else:
+            continue  # of no name that a decision asks for
         yield from _both(row, read.window, read.canary, read.stable)
 
 
