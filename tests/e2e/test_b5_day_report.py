@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from e2e.exports import exported
-from e2e.trials import Case, Trials, on_trial
+from e2e.trials import Case, Desk, Trials, on_trial
 from e2e.trials import written as policy_written
 
 if TYPE_CHECKING:
@@ -42,22 +42,22 @@ def note_of(folder: Path) -> str:
     return (folder / "release-notes.md").read_text()
 
 
-def test_a_box_that_is_not_ticked_takes_the_success_away(trials: Trials, cluster: Cluster, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def silent(trials: Trials) -> Desk:
+    """The desk whose stream fell silent in the watch, once it went back."""
     desk = trials.desks[SILENT.name]
     desk.until_phase("Watching", timeout=60)
     desk.break_canary("stream-silent")
-    status = desk.until_phase("RolledBack", timeout=60)
+    desk.until_phase("RolledBack", timeout=60)
+    return desk
+
+
+def test_a_box_that_is_not_ticked_takes_the_success_away(silent: Desk) -> None:
+    status = silent.status
     assert status["rollback"]["reason"] in {"WatchFailed", "CriteriaNotMet"}
     assert "stream-staleness" in status["rollback"]["message"]
     assert status["rollback"]["stage"] == "watch"
-    assert desk.condition("Promoted").get("status") != "True"
-    desk.until("stored", lambda s: not s.get("pendingEvidence"))
-    body = exported(cluster, desk, tmp_path)
-    watch = body["stages"][-1]
-    assert (watch["name"], watch["status"], watch["passing"], watch["objectives"]) == ("watch", "RolledBack", 7, 8)
-    assert {one["objective"] for one in watch["results"] if one["verdict"] == "Fail"} == {"stream-staleness"}
-    assert [one["rule"] for one in body["rollback"]["failed"]] == ["stream-staleness"]
-    assert "| rolled back | 7/8" in note_of(tmp_path)
+    assert silent.condition("Promoted").get("status") != "True"
 
 
 def test_eight_boxes_are_ticked_at_the_end_of_the_day(trials: Trials, cluster: Cluster, tmp_path: Path) -> None:
@@ -77,3 +77,13 @@ def test_eight_boxes_are_ticked_at_the_end_of_the_day(trials: Trials, cluster: C
     assert set(told["watch"]) == set(told["interval"]) == set(BOXES)
     spans = {row["window_seconds"] for row in rows if (row["source"], row["rule"]) == ("watch", BOXES[0])}
     assert len(spans) >= 4, "each of the four checks looked at the whole watch so far"
+
+
+def test_the_report_of_a_day_says_which_box_was_not_ticked(silent: Desk, cluster: Cluster, tmp_path: Path) -> None:
+    silent.until("stored", lambda s: not s.get("pendingEvidence"))
+    body = exported(cluster, silent, tmp_path)
+    watch = body["stages"][-1]
+    assert (watch["name"], watch["status"], watch["passing"], watch["objectives"]) == ("watch", "RolledBack", 7, 8)
+    assert {one["objective"] for one in watch["results"] if one["verdict"] == "Fail"} == {"stream-staleness"}
+    assert [one["rule"] for one in body["rollback"]["failed"]] == ["stream-staleness"]
+    assert "| rolled back | 7/8" in note_of(tmp_path)
