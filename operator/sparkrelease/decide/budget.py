@@ -13,7 +13,9 @@ from sparkrelease.decide.facts import Counts, Missing, Problem, SpanAsk
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.decide.rules import sound
 
-_NAME = "error-budget"
+BUDGET = "error-budget"
+"""Name of the span that is asked for."""
+
 _LOOKS = 20
 _LONGEST_PAUSE = timedelta(minutes=1)
 
@@ -23,8 +25,8 @@ def budget_asks(spec: ResolvedSpec) -> tuple[SpanAsk, ...]:
     budget = spec.error_budget
     if budget is None:
         return ()
-    allowed = Threshold(name=_NAME, metric=budget.metric, max=1 - budget.objective)
-    return (SpanAsk(_NAME, allowed, budget.window, whole=True),)
+    allowed = Threshold(name=BUDGET, metric=budget.metric, max=1 - budget.objective)
+    return (SpanAsk(BUDGET, allowed, budget.window, whole=True),)
 
 
 def budget_pause(d: Draft) -> timedelta:
@@ -41,7 +43,7 @@ def spent_budget(d: Draft) -> Problem | None:
     budget = d.spec.error_budget
     if budget is None:
         return None
-    seen = (d.facts.spans or {}).get(_NAME)
+    seen = (d.facts.spans or {}).get(BUDGET)
     sides = [sound(side) for side in (seen.stable, seen.canary)] if seen is not None else []
     counts = [side for side in sides if isinstance(side, Counts)]
     holes = [side for side in sides if isinstance(side, Missing)]

@@ -37,6 +37,9 @@ STUCK = (
 _PASSING = frozenset({Reason.ROUTE_PENDING, Reason.PAUSED, Reason.INSUFFICIENT_TRAFFIC, Reason.EVIDENCE_NOT_STORED})
 """Holds that are no decision about the release: a write on its way, a wish told by its own entry, a missing store."""
 
+FAILED = "failed"
+"""Where the entry of a rollback by the watch names the rules that failed: value, limit and sentence of each."""
+
 
 def basis(d: Draft) -> dict[str, object]:
     """What this round was decided on, as evidence keeps it: readings, each leg's word, tests, triggers now true."""
@@ -67,7 +70,7 @@ def _word(one: Judgement) -> dict[str, str]:
     return {"verdict": one.verdict.value, "reason": one.reason.value, "value": one.value, "message": one.message}
 
 
-_LATER = frozenset({"tests", "triggers", "thresholds", "wholeWatch"})
+_LATER = frozenset({"tests", "triggers", "thresholds", "wholeWatch", FAILED})
 """Parts of entries of any kind that came after the first programs."""
 
 _WENT_ON = frozenset({Reason.GATE_PASSED.value, Reason.GATE_PROCEEDED.value, Reason.WATCH_CHECKED.value})

@@ -20,7 +20,7 @@ from sparkrelease.decide.stages import current_stage
 from sparkrelease.decide.thresholds import judge_threshold
 from sparkrelease.decide.verdicts import remember, said
 
-_WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
+WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 _LOOKS = 20
 """So many times in a stage's duration a gate in doubt is asked again."""
@@ -31,7 +31,7 @@ _LONGEST_PAUSE = timedelta(minutes=1)
 def worst(verdicts: tuple[RuleVerdict, ...]) -> Verdict | None:
     """The worst verdict; None when no rule has spoken."""
     said_so = {v.verdict for v in verdicts}
-    return next((v for v in _WORST_FIRST if v in said_so), None)
+    return next((v for v in WORST_FIRST if v in said_so), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from sparkrelease.api.metrics import Metric, Threshold
 from sparkrelease.api.triggers import Leg, LegKind
+from sparkrelease.decide.burnrates import burn_factors
 from sparkrelease.decide.resolve import ResolvedSpec
 
 
 def limit_of(kind: str, rule: str, spec: ResolvedSpec) -> str:
-    """The limit of a trigger, threshold or comparison of the spec; empty where there is none of that name."""
+    """The limit of a trigger, threshold or comparison of the spec; empty where there is none of that name.
+
+    The burn rates of the watch are thresholds of it.
+    """
     match kind:
         case "threshold":
-            return next((_of_threshold(one, spec) for one in spec.thresholds if one.name == rule), "")
+            factor = burn_factors(spec).get(rule)
+            burn = f"at most {factor:g}x" if factor is not None else ""
+            return next((_of_threshold(one, spec) for one in spec.thresholds if one.name == rule), burn)
         case "trigger":
             legs = next((one.all for one in spec.triggers if one.name == rule), ())
             return " and ".join(_of_leg(leg, spec.metric(leg.metric), alone=len(legs) == 1) for leg in legs)

@@ -12,19 +12,20 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sparkrelease.api.base import format_duration
-from sparkrelease.api.metrics import Metric, Threshold
+from sparkrelease.api.metrics import Threshold
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Next, StageStatus, Verdict, WatchStatus
-from sparkrelease.api.triggers import BURN_WINDOWS
 from sparkrelease.api.watch import Watch
 from sparkrelease.decide.basis import reading_data
-from sparkrelease.decide.checkpoints import told_rules, told_thresholds
+from sparkrelease.decide.burnrates import answer, burn_asks, judge_burns
+from sparkrelease.decide.checkpoints import FAILED, told_rules, told_thresholds
 from sparkrelease.decide.draft import Draft
-from sparkrelease.decide.facts import Counts, Missing, Reading, SpanAsk
-from sparkrelease.decide.gate import baseline_of
+from sparkrelease.decide.facts import SpanAsk
+from sparkrelease.decide.gate import WORST_FIRST, baseline_of
+from sparkrelease.decide.limitwords import limit_of
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.decide.rollback import roll_back
-from sparkrelease.decide.rules import Judgement, missing_verdict, show
+from sparkrelease.decide.rules import Judgement
 from sparkrelease.decide.settle import promote
 from sparkrelease.decide.stages import past_deadline, run_clock
 from sparkrelease.decide.thresholds import judge_threshold
@@ -36,9 +37,8 @@ STAGE = "watch"
 MOST_CHECKS = 200
 """Checks of one watch; each is an entry of evidence, and a run has room for so many."""
 
-_INTERVAL, _WHOLE, _BURN = "interval", "watch", "burn"
-_LEAST_BAD = 5
-"""Bad events in the long window; without it one failed request of a quiet canary burns like a fire."""
+INTERVAL, WHOLE = "interval", "watch"
+"""What the spans of a check are named after, before the threshold: the time since the last one, and the whole watch."""
 
 
 def watching(d: Draft) -> bool:
@@ -114,28 +114,10 @@ def _due(watch: Watch, status: WatchStatus) -> timedelta:
 def asks_of_check(spec: ResolvedSpec, since: timedelta, whole: timedelta) -> tuple[SpanAsk, ...]:
     """Thresholds since the last check, criteria over the whole watch, and both windows of each burn rate."""
     return (
-        *(SpanAsk(f"{_INTERVAL}/{t.name}", t, since) for t in spec.gate_thresholds),
-        *(SpanAsk(f"{_WHOLE}/{t.name}", t, whole, whole=True) for t in spec.criteria),
-        *_burn_asks(spec),
+        *(SpanAsk(f"{INTERVAL}/{t.name}", t, since) for t in spec.gate_thresholds),
+        *(SpanAsk(f"{WHOLE}/{t.name}", t, whole, whole=True) for t in spec.criteria),
+        *burn_asks(spec),
     )
-
-
-def _burn_asks(spec: ResolvedSpec) -> Iterable[SpanAsk]:
-    burn, metric = spec.watch.burn_rates if spec.watch is not None else None, spec.burn_metric
-    if burn is None or metric is None:
-        return
-    allowed = Threshold(name=_BURN, metric=metric, max=1 - burn.objective)
-    for length in dict.fromkeys(length for pair in BURN_WINDOWS for length in (pair.long, pair.short)):
-        yield SpanAsk(_burn_name(length), allowed, length, whole=True)
-
-
-def _burn_name(length: timedelta) -> str:
-    return f"{_BURN}/{format_duration(length)}"
-
-
-def _answer(d: Draft, name: str) -> Reading:
-    facts = (d.facts.spans or {}).get(name)
-    return facts.canary if facts is not None else Missing(Reason.NO_DATA, "not answered")
 
 
 # ---------------------------------------------------------------- a check
@@ -155,6 +137,22 @@ class _Found:
     def sentences(self, part: dict[str, Judgement], *verdicts: Verdict) -> str:
         return "; ".join(one.message for one in part.values() if one.verdict in verdicts)
 
+    def failing(self, *, over: bool) -> tuple[Reason, dict[str, Judgement]]:
+        """Why the run goes back, and the rules that say so, if any does: criteria decide when the watch is over."""
+        since, whole = (
+            {name: one for name, one in part.items() if one.verdict is Verdict.FAIL}
+            for part in (self.since, self.whole)
+        )
+        return (Reason.WATCH_FAILED, since) if since or not over else (Reason.CRITERIA_NOT_MET, whole)
+
+    def worst(self) -> dict[str, Judgement]:
+        """Each rule's worse word; that on the time since the last check where both are alike."""
+        both = {name: [part[name] for part in (self.since, self.whole) if name in part] for name in self._names()}
+        return {name: min(said, key=lambda one: WORST_FIRST.index(one.verdict)) for name, said in both.items()}
+
+    def _names(self) -> Iterable[str]:
+        return dict.fromkeys((*self.whole, *self.since))
+
 
 def _check(d: Draft, watch: Watch, stage: StageStatus, may_promote: Callable[[Draft], bool]) -> None:
     status, run = d.status.watch, d.run
@@ -165,16 +163,16 @@ def _check(d: Draft, watch: Watch, stage: StageStatus, may_promote: Callable[[Dr
         since = min(d.now - (status.checked_at or started), pause_of(watch))
         d.wants = replace(d.wants, spans=asks_of_check(d.spec, since, d.now - started))
         return
-    found = _judged(d, watch)
+    found = _judged(d)
     over = status.check + 1 >= status.of
-    failing = found.sentences(found.since, Verdict.FAIL) or (over and found.sentences(found.whole, Verdict.FAIL)) or ""
+    reason, failing = found.failing(over=over)
     success = over and not failing and found.ticked == len(found.whole)
     if success and not may_promote(d):
         return
     text = _record(d, found, stage)
     if failing:
-        reason = Reason.WATCH_FAILED if found.sentences(found.since, Verdict.FAIL) else Reason.CRITERIA_NOT_MET
-        roll_back(d, STAGE, reason, failing)
+        message = "; ".join(one.message for one in failing.values())
+        roll_back(d, STAGE, reason, message, {FAILED: [_told(d, name, one) for name, one in failing.items()]})
     elif success:
         promote(d, f"{run.version} passed every stage and its watch: {text}")
 
@@ -224,51 +222,21 @@ def _sum(since: dict[str, Judgement]) -> str:
     return f"{passing} of {len(since)} within their limits" if since else "triggers are quiet"
 
 
-def _judged(d: Draft, watch: Watch) -> _Found:
-    """Judges everything that was answered, and keeps each threshold's verdict in the status."""
-    since = {t.name: _judge(d, t, _INTERVAL) for t in d.spec.gate_thresholds}
-    whole = {t.name: _judge(d, t, _WHOLE) for t in d.spec.criteria}
+def _told(d: Draft, rule: str, said: Judgement) -> dict[str, str]:
+    """A rule that failed, as the entry of the rollback names it."""
+    return {"rule": rule, "value": said.value, "limit": limit_of("threshold", rule, d.spec), "message": said.message}
+
+
+def _judged(d: Draft) -> _Found:
+    """Judges everything that was answered, and keeps each rule's worse verdict in the status."""
+    spans = d.facts.spans or {}
+    since = {t.name: _judge(d, t, INTERVAL) for t in d.spec.gate_thresholds} | judge_burns(d.spec, spans)
+    found = _Found(since, {t.name: _judge(d, t, WHOLE) for t in d.spec.criteria})
     before = {v.rule: v for v in d.status.verdicts if v.kind == "threshold"}
-    told = {**whole, **since}
-    remember(d, [said(name, "threshold", one, None, before.get(name)) for name, one in told.items()])
-    return _Found({**since, **_burns(d, watch)}, whole)
-
-
-def _judge(d: Draft, threshold: Threshold, span: str) -> Judgement:
-    reading = _answer(d, f"{span}/{threshold.name}")
-    return judge_threshold(threshold, d.spec.metric(threshold.metric), reading, baseline_of(d, threshold.metric))
-
-
-# ---------------------------------------------------------------- burn rates
-
-
-def _burns(d: Draft, watch: Watch) -> dict[str, Judgement]:
-    """Each pair of windows: Fail when both burn faster than its factor."""
-    burn, name = watch.burn_rates, d.spec.burn_metric
-    if burn is None or name is None:
-        return {}
-    metric, allowed = d.spec.metric(name), 1 - burn.objective
-    found = {}
-    for pair in BURN_WINDOWS:
-        windows = {length: _answer(d, _burn_name(length)) for length in (pair.long, pair.short)}
-        rule = f"burn rate {format_duration(pair.long)}"
-        found[rule] = _burn(rule, metric, windows, (pair.factor, allowed))
+    remember(d, [said(name, "threshold", one, None, before.get(name)) for name, one in found.worst().items()])
     return found
 
 
-def _burn(rule: str, metric: Metric, windows: dict[timedelta, Reading], limits: tuple[float, float]) -> Judgement:
-    factor, allowed = limits
-    counts = {length: one for length, one in windows.items() if isinstance(one, Counts) and one.total > 0}
-    rates = {length: one.bad / one.total / allowed for length, one in counts.items()}
-    told = " and ".join(f"{rate:.3g}x over {format_duration(length)}" for length, rate in rates.items())
-    text = f"{rule}: {metric.name} burns {told}"
-    if any(rate <= factor for rate in rates.values()):
-        return Judgement(Verdict.PASS, Reason.WITHIN_LIMIT, told, text)
-    missing = next((one for one in windows.values() if isinstance(one, Missing)), None)
-    if missing is not None:
-        return Judgement(missing_verdict(missing), missing.reason, "", f"{rule}: {metric.name}: {missing.message}")
-    long = counts.get(max(windows))
-    if len(counts) < len(windows) or long is None or long.bad < _LEAST_BAD:
-        few = f"{rule}: {metric.name}: fewer than {_LEAST_BAD} bad events, or no request in one of the windows"
-        return Judgement(Verdict.INCONCLUSIVE, Reason.INSUFFICIENT_TRAFFIC, told, few)
-    return Judgement(Verdict.FAIL, Reason.OVER_LIMIT, told, f"{text}, over {factor:g}x; {show(metric, long)}")
+def _judge(d: Draft, threshold: Threshold, span: str) -> Judgement:
+    reading = answer(d.facts.spans or {}, f"{span}/{threshold.name}")
+    return judge_threshold(threshold, d.spec.metric(threshold.metric), reading, baseline_of(d, threshold.metric))

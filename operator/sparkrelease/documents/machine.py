@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sparkrelease.api.base import format_time
 from sparkrelease.decide.basis import reading_data
 from sparkrelease.decide.evidence import canonical_json
+from sparkrelease.documents.burns import Burn
 from sparkrelease.documents.people import commands_of
 from sparkrelease.documents.results import Result
 from sparkrelease.documents.view import View
@@ -133,6 +134,7 @@ def _visit(view: View, visit: Visit) -> dict[str, object]:
         "objectives": len(visit.results),
         "judgedOverStage": visit.judged,
         "results": [_result(view, one) for one in visit.results],
+        "burnRates": [_burn(view, one) for one in visit.burns],
         "entry": visit.entry,
     }
 
@@ -146,6 +148,18 @@ def _result(view: View, one: Result) -> dict[str, object]:
         "stable": one.stable,
         "events": one.events,
         "limit": view.limit(one.threshold),
+        "over": one.over.value,
+        "said": one.said,
+    }
+
+
+def _burn(view: View, one: Burn) -> dict[str, object]:
+    return {
+        "rule": one.rule,
+        "metric": one.metric,
+        "verdict": one.verdict.value,
+        "value": one.value,
+        "limit": view.burn_limits[one.rule],
         "said": one.said,
     }
 
@@ -158,6 +172,10 @@ def _rollback(view: View) -> dict[str, object] | None:
         "rule": one.rule,
         "reason": one.reason,
         "message": one.message,
+        "failed": [
+            {"rule": said.rule, "value": said.value, "limit": said.limit, "message": said.message}
+            for said in one.failed
+        ],
         "stage": one.stage,
         "fromWeight": one.from_weight,
         "fromMirror": one.from_mirror,

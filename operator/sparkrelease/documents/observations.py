@@ -14,7 +14,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 
 from sparkrelease.api.base import format_time
-from sparkrelease.decide.facts import Buckets, Counts, Facts, History, Missing, Reading, Role, Value
+from sparkrelease.decide.budget import BUDGET
+from sparkrelease.decide.burnrates import BURN
+from sparkrelease.decide.facts import Buckets, Counts, Facts, History, MetricFacts, Missing, Reading, Role, Value
+from sparkrelease.decide.watching import INTERVAL, WHOLE
 from sparkrelease.documents.record import Decision, Run
 
 
@@ -107,9 +110,9 @@ def _of_facts(run: Run, entry: int, facts: Facts) -> Iterator[Observation]:
     for name, read in facts.metrics.items():
         yield from _both(_row(run, entry, read.at, "reading", name), read.window, read.canary, read.stable)
     for rule, read in (facts.gate or {}).items():
-        metric = next((one.metric for one in run.spec.thresholds if one.name == rule), "")
-        row = replace(_row(run, entry, read.at, "gate", metric), rule=rule)
+        row = replace(_row(run, entry, read.at, "gate", _metric_of(run, rule)), rule=rule)
         yield from _both(row, read.window, read.canary, read.stable)
+    yield from _of_spans(run, entry, facts.spans or {})
     for name, read in (facts.after or {}).items():
         yield from _both(_row(run, entry, read.at, "after", name), read.window, read.canary, read.stable)
     for ask, read in facts.asked.items():
@@ -125,6 +128,26 @@ def _of_facts(run: Run, entry: int, facts: Facts) -> Iterator[Observation]:
         row = replace(_row(run, entry, share.at, "share", ""), window_seconds=share.window.total_seconds())
         yield replace(row, role=Role.CANARY.value, total=share.canary)
         yield replace(row, role=Role.STABLE.value, total=share.stable)
+
+
+def _of_spans(run: Run, entry: int, spans: Mapping[str, MetricFacts]) -> Iterator[Observation]:
+    """What a check of the watch asked for, and the error budget before the run."""
+    for name, read in spans.items():
+        source, _, rule = name.partition("/")
+        if source == BURN:
+            row = _row(run, entry, read.at, source, run.spec.burn_metric or "")
+        elif source == BUDGET:
+            row = _row(run, entry, read.at, "budget", run.spec.error_budget.metric if run.spec.error_budget else "")
+        elif source in {INTERVAL, WHOLE}:
+            row = replace(_row(run, entry, read.at, source, _metric_of(run, rule)), rule=rule)
+        else:
+            continue  # of no name that a decision asks for
+        yield from _both(row, read.window, read.canary, read.stable)
+
+
+def _metric_of(run: Run, rule: str) -> str:
+    """The metric of an objective."""
+    return next((one.metric for one in run.spec.thresholds if one.name == rule), "")
 
 
 def _both(row: Observation, window: timedelta, canary: Reading, stable: Reading) -> Iterator[Observation]:

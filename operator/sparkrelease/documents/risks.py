@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Verdict
+from sparkrelease.documents.burns import Burn
 from sparkrelease.documents.people import checks_of, signatures_of
 from sparkrelease.documents.record import Run
+from sparkrelease.documents.results import Result
 from sparkrelease.documents.visits import Visit
 from sparkrelease.documents.words import count, help_of
 
@@ -84,7 +86,8 @@ def _of_gates(run: Run, visits: Sequence[Visit]) -> Iterator[Risk]:
         elif entry.kind == Reason.GATE_SKIPPED.value:
             yield Risk(entry.message, "judge by hand what the gate would have judged", "open", entry.number)
     stages = [visit for visit in visits if not visit.settling]
-    for result in stages[-1].results if stages else ():
+    judged: tuple[Result | Burn, ...] = (*stages[-1].results, *stages[-1].burns) if stages else ()
+    for result in judged:
         if result.verdict not in {Verdict.PASS, Verdict.FAIL}:
             text = f"{result.said} (stage {stages[-1].name}: {result.verdict})"
             yield Risk(text, "measure it another way before it counts as well", "open", stages[-1].last_entry)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sparkrelease.api.reasons import Reason
+from sparkrelease.decide.checkpoints import FAILED
 from sparkrelease.decide.evidence import Entry
 from sparkrelease.decide.facts import MetricFacts
 from sparkrelease.documents.record import Decision, Run, number_in, text_of
@@ -19,6 +20,16 @@ class RuleSaid:
 
     rule: str
     verdict: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """One rule that failed the watch: what it found, and the limit that was held against it."""
+
+    rule: str
+    value: str
+    limit: str
     message: str
 
 
@@ -53,6 +64,8 @@ class Rollback:
     """Number of the entry that closed the run."""
     asked: Asked | None
     said: tuple[RuleSaid, ...]
+    failed: tuple[Failed, ...]
+    """What failed the watch, where that is why it went back."""
     before: Mapping[str, MetricFacts]
     after: Mapping[str, MetricFacts]
     """What was measured for that once traffic was back; empty when it was not (yet)."""
@@ -108,6 +121,7 @@ def _told(run: Run, entry: Entry, decision: Decision, rest: tuple[Decision, ...]
         closed_by=closed_by,
         asked=_asked(decision) if entry.kind == Reason.ROLLBACK_REQUESTED.value else None,
         said=_said(entry),
+        failed=_failed(entry),
         before=before,
         after=after,
         verified_at=verified_at,
@@ -146,6 +160,15 @@ def _said(entry: Entry) -> tuple[RuleSaid, ...]:
             if isinstance(word, Mapping):
                 found.append(RuleSaid(str(rule), text_of(word, "verdict"), text_of(word, "message")))
     return tuple(found)
+
+
+def _failed(entry: Entry) -> tuple[Failed, ...]:
+    rules = entry.data.get(FAILED)
+    return tuple(
+        Failed(*(text_of(rule, key) for key in ("rule", "value", "limit", "message")))
+        for rule in (rules if isinstance(rules, list) else ())
+        if isinstance(rule, Mapping)
+    )
 
 
 def _after(rest: tuple[Decision, ...]) -> tuple[Mapping[str, MetricFacts], datetime | None]:

@@ -39,7 +39,8 @@ def of_rollback(view: View) -> Iterator[tuple[str, str]]:
     at = stamp(rollback.decided_at)
     values = {"view": view, "run": run, "rollback": rollback, "readings_table": _table(run)}
     said = [[one.rule, one.verdict, one.message] for one in rollback.said]
-    yield f"rollback_{at}.txt", render("rollback.txt", said=said, **values)
+    failed = [[one.rule, one.value, one.limit] for one in rollback.failed]
+    yield f"rollback_{at}.txt", render("rollback.txt", said=said, failed=failed, **values)
     yield f"metrics_before_rollback_{at}.txt", render("metrics_before_rollback.txt", **values)
     yield f"metrics_after_rollback_{at}.txt", render("metrics_after_rollback.txt", **values)
     impact, timeline = _impact(run, rollback), [*run.entries][-_MOST_TOLD:]

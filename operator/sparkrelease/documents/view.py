@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sparkrelease.api.status import Outcome, TestState
+from sparkrelease.api.status import Outcome, TestState, Verdict
 from sparkrelease.decide.facts import Finding, MetricFacts
+from sparkrelease.documents.burns import Burn, burn_limits
 from sparkrelease.documents.people import (
     NOT_PART,
     Checked,
@@ -59,6 +60,11 @@ class View:
     def stages(self) -> tuple[Visit, ...]:
         """The stages as they came."""
         return tuple(visit for visit in self.visits if not visit.settling)
+
+    @property
+    def looked(self) -> tuple[Visit, ...]:
+        """The stages of which something was judged."""
+        return tuple(visit for visit in self.stages if visit.results or visit.burns)
 
     @property
     def settling(self) -> tuple[Visit, ...]:
@@ -115,13 +121,19 @@ class View:
         return LEFT[visit.left]
 
     def score(self, visit: Visit) -> str:
-        """`6/6`; what no gate judged is said to be the last look."""
+        """`6/6`; what no gate judged is said to be the last look. Burn rates are told beside."""
+        text = self._objectives(visit)
+        if not visit.burns:
+            return text
+        return f"{text}, burn rates {sum(one.verdict is Verdict.PASS for one in visit.burns)}/{len(visit.burns)}"
+
+    def _objectives(self, visit: Visit) -> str:
         if not self.run.spec.thresholds:
             return "none declared"
         if not visit.results:
             return "not judged"
         text = f"{visit.passing}/{len(visit.results)}"
-        return text if visit.judged else f"{text} (last look)"
+        return f"{text} ({visit.sight})" if visit.sight else text
 
     def stayed(self, visit: Visit) -> str:
         """How long its weight was asked for."""
@@ -131,15 +143,24 @@ class View:
         """What an objective came to in a stage; None when nothing says."""
         return next((one for one in visit.results if one.threshold == threshold), None)
 
+    @property
+    def burn_limits(self) -> Mapping[str, str]:
+        """By burn rate of the watch, its limit in words."""
+        return burn_limits(self.run)
+
+    def burn(self, visit: Visit, rule: str) -> Burn | None:
+        """What a burn rate came to in a stage; None where none was looked at."""
+        return next((one for one in visit.burns if one.rule == rule), None)
+
     def number(self, result: Result, *, stable: bool = False) -> str:
         """The value of an objective as people read it."""
         return value(self.run.spec.metric(result.metric), result.stable if stable else result.number)
 
-    def mark(self, result: Result) -> str:
+    def mark(self, result: Result | Burn) -> str:
         """Mark and word of a verdict."""
         return f"{MARKS[result.verdict]} {result.verdict.value}"
 
-    def symbol(self, result: Result) -> str:
+    def symbol(self, result: Result | Burn) -> str:
         """Mark of a verdict; the word stands beside it, for those who hear a page."""
         return MARKS[result.verdict]
 

@@ -10,8 +10,9 @@ from enum import StrEnum
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
 from sparkrelease.decide.evidence import Entry
+from sparkrelease.documents.burns import Burn, burns_of
 from sparkrelease.documents.record import Decision, Run, number_in, text_of, time_of
-from sparkrelease.documents.results import Result, results_of
+from sparkrelease.documents.results import Over, Result, results_of
 
 
 class Left(StrEnum):
@@ -61,6 +62,8 @@ class Visit:
     verified_at: datetime | None
     observed: timedelta | None
     results: tuple[Result, ...]
+    burns: tuple[Burn, ...]
+    """Burn rates by the last check; none but in the watch."""
     entry: int
     """Number of the entry that began it."""
     last_entry: int
@@ -75,8 +78,15 @@ class Visit:
 
     @property
     def judged(self) -> bool:
-        """Whether its gate judged the whole stage."""
+        """Whether all of it was judged, by its gate or as the watch."""
         return bool(self.results) and all(one.whole_stage for one in self.results)
+
+    @property
+    def sight(self) -> str:
+        """What its objectives were judged by where it is not all of the stage: `last check` of the watch, or a look."""
+        if not self.results or self.judged:
+            return ""
+        return "last look" if any(one.over is Over.LOOK for one in self.results) else "last check"
 
 
 def is_rollback(entry: Entry) -> bool:
@@ -148,6 +158,7 @@ class _Here:
         self._verified: datetime | None = None
         self._observed: timedelta | None = None
         self._results: tuple[Result, ...] = ()
+        self._burns: tuple[Burn, ...] = ()
         self._left = Left.UNDER_WAY
         self._last = entry.number
 
@@ -162,9 +173,9 @@ class _Here:
         if stage is not None and stage.name == self._name:
             self._verified, self._observed = stage.started_at or self._verified, stage.observed
         about = any(entry.kind in GATES or is_rollback(entry) for entry in decision.entries)
-        seen = results_of(run, decision)
-        if seen and (about or self._left is Left.UNDER_WAY):
-            self._results = seen
+        seen, burns = results_of(run, decision), burns_of(run, decision)
+        if (seen or burns) and (about or self._left is Left.UNDER_WAY):
+            self._results, self._burns = seen, burns
 
     def hear(self, entry: Entry) -> bool:
         """Takes what an entry says of this stage; True when the visit ends with it."""
@@ -209,6 +220,7 @@ class _Here:
             verified_at=self._verified,
             observed=self._observed,
             results=() if self._settling or self._idle else self._results,
+            burns=() if self._settling or self._idle else self._burns,
             entry=self._entry.number,
             last_entry=self._last,
             mirror=self._mirror,

@@ -15,35 +15,8 @@ from sparkrelease.api.status import Outcome, Phase
 from sparkrelease.decide.facts import Counts, Missing, Value
 from sparkrelease.decide.notices import topic_of
 from sparkrelease.decide.replay import replay
+from unit.decide.watch_world import BURN, METRICS, THRESHOLDS, WATCH, burning, to_check, watched
 from unit.decide.world import FP2, World, spec
-
-WATCH = {"duration": "10m", "every": "2m"}
-METRICS = [
-    {"name": "http", "bad": "bad_total", "total": "all_total"},
-    {"name": "dlq", "value": "max by ($by)(dlq{$sel})"},
-]
-THRESHOLDS = [
-    {"name": "errors", "metric": "http", "max": 0.01},
-    {"name": "dead-letters", "metric": "dlq", "max": 1, "at": "watch"},
-]
-
-
-def watched(**changes: object) -> World:
-    """A world whose run is at the beginning of its watch."""
-    world = World(spec=spec(**{"watch": WATCH, "metrics": METRICS, "thresholds": THRESHOLDS} | changes))
-    world.readings["dlq"] = (Value(0), Value(0))
-    world.run_for(400, until="Watching")
-    assert world.status.phase is Phase.WATCHING, world.why()
-    return world
-
-
-def to_check(world: World, number: int) -> None:
-    """Turns the clock until that many checks were made, or the watch is over."""
-    for _ in range(400):
-        if world.status.watch is None or world.status.watch.check >= number:
-            return
-        world.run_for(world.tick.total_seconds())
-    raise AssertionError(f"check {number} never made: {world.why()}")
 
 
 def test_after_the_last_gate_the_last_weight_is_watched_and_nothing_is_promoted_yet() -> None:
@@ -176,14 +149,6 @@ def test_a_threshold_of_the_watch_alone_keeps_no_gate_shut() -> None:
 
 
 # ---------------------------------------------------------------- burn rates
-
-
-BURN = WATCH | {"burnRates": {"objective": 0.99}}
-
-
-def burning(world: World, long: Counts, short: Counts) -> None:
-    world.spans["burn/1h"] = (long, Counts(0, 1000))
-    world.spans["burn/5m"] = (short, Counts(0, 1000))
 
 
 def test_a_budget_that_burns_too_fast_over_both_windows_rolls_back() -> None:

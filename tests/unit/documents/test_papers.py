@@ -123,18 +123,3 @@ def test_kinds_of_files_are_read_from_the_declared_checks() -> None:
         run.decisions[0], entries=(dataclasses.replace(start, data={"spec": {**spec, "preflight": DECLARED}}),)
     )
     assert people._kinds(dataclasses.replace(run, decisions=(decision,))) == {"sbom": "sbom", "clock": ""}
-
-
-def test_a_watch_is_a_stage_of_its_own_with_its_checks() -> None:
-    entries = runs.settled()
-    place = next(number for number, entry in enumerate(entries) if entry.kind == "Promoted")
-    gate = next(entry for entry in reversed(entries) if entry.kind == "GatePassed")
-    readings: Any = gate.data["readings"]
-    began = dataclasses.replace(gate, kind="WatchStarted", data={"checks": 1, "weight": 100.0}, number=90)
-    data = {"verdicts": {"errors": "Pass"}, "readings": {"interval/errors": readings["errors"]}, "observed": 3600.0}
-    looked = dataclasses.replace(gate, kind="WatchChecked", data=data, number=91)
-    told = [*entries[:place], began, looked, *entries[place:]]
-    body = json.loads(documents([], told, runs.chain_of(told))["run.json"])
-    watch = next(one for one in body["stages"] if one["name"] == "watch")
-    assert (watch["status"], watch["passing"], watch["observedSeconds"]) == ("Passed", 1, 3600)
-    assert body["stagesPassed"] == 3
