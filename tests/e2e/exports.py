@@ -6,6 +6,9 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from sparkrelease.decide.evidence import parse_entry
+from sparkrelease.documents.record import Chain, Run, read_run
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -27,6 +30,18 @@ def exported(cluster: Cluster, shop: Shop, folder: Path) -> dict[str, Any]:
     assert (folder / "report.html").stat().st_size < 150_000
     body: dict[str, Any] = json.loads((folder / "run.json").read_text())
     return body
+
+
+def decided(folder: Path) -> Run:
+    """Every decision of an export, with what it was made from."""
+    found = map(parse_entry, (folder / "evidence.jsonl").read_text().splitlines())
+    entries = [entry for entry in found if entry is not None]
+    return read_run(entries, Chain(head="", entries=len(entries)))
+
+
+def left_by_triggers(run: Run) -> list[tuple[str, str]]:
+    """Kind and rule of each entry that a rule left by acting: rollback, step back, message, settings, incident."""
+    return [(entry.kind, str(entry.data["trigger"])) for entry in run.entries if "trigger" in entry.data]
 
 
 def at(text: str) -> float:

@@ -18,6 +18,9 @@ from testbed.waiting import wait_for
 if TYPE_CHECKING:
     from testbed.cluster import Operator
 
+DAY = {"duration": "8s", "every": "2s"}
+"""The day at full value; two seconds are six of its hours."""
+
 STAGES = [{"name": f"on-{weight:g}", "weight": weight, "duration": "3s"} for weight in LADDER if weight]
 
 
@@ -33,7 +36,7 @@ def test_the_ready_made_policy_takes_a_feature_from_preview_to_everybody(
     desk.pace = PACE
     desk.begin()
     load = desk.start_load(rps=RPS, duration=300)
-    desk.cluster.apply(quick())
+    desk.cluster.apply(quick(DAY))
     since = desk.cluster.audit_cursor()
     release_by_policy(desk)
 
@@ -47,7 +50,37 @@ def test_the_ready_made_policy_takes_a_feature_from_preview_to_everybody(
     wait_for("the marks are off", lambda: "sparkrelease.dev/run" not in desk.marks())
     assert desk.value() == "1.0", "a feature that is settled stays on"
     assert load.stop().failed == 0
-    assert checked(desk).kinds[-1] == "Settled"
+    stored = checked(desk)
+    assert stored.kinds[-1] == "Settled"
+    assert desk.values_written(since)[-1] == "1.0", "nothing was written to it on the way there"
+    day = [entry["data"] for entry in stored.entries if entry["kind"] == "WatchChecked"]
+    assert [(one["check"], one["of"]) for one in day] == [(number, 4) for number in (1, 2, 3, 4)]
+    boxes = {threshold["name"]: "Pass" for threshold in written(POLICY)["thresholds"]}
+    assert [one["verdicts"] for one in day] == [boxes] * 4
+    assert day[-1]["criteria"] == boxes
+
+
+@pytest.mark.timeout(180)
+def test_what_a_check_finds_while_everybody_has_the_feature_turns_it_off(
+    flag_operator: Operator, desk: FlagDesk
+) -> None:
+    desk.begin()
+    desk.start_load(rps=RPS)
+    since = desk.cluster.audit_cursor()
+    release(desk, stages=STAGES[-1:], triggers=[], watch={"duration": "5m", "every": "2s"})
+    desk.until("two checks", lambda s: (s.get("watch") or {}).get("check", 0) >= 2, timeout=60)
+    assert (desk.status["phase"], desk.values_written(since)) == ("Watching", ["1.0"])
+    desk.break_feature("server-errors")
+    record = desk.until_phase("RolledBack", timeout=30)["rollback"]
+    assert (record["stage"], record["fromWeight"], record["reason"]) == ("watch", 100, "WatchFailed")
+    assert record["message"].startswith("errors: ")
+    assert record["seconds"] < 5
+    assert desk.values_written(since) == ["1.0", "0"]
+    desk.in_force("0")
+    stored = checked(desk)
+    last = stored.kinds.index("WatchFailed")
+    assert stored.kinds[last - 1 : last + 2] == ["WatchChecked", "WatchFailed", "RolledBack"]
+    assert stored.entries[last - 1]["data"]["verdicts"] == {"errors": "Fail"}
 
 
 def test_a_stage_begins_only_when_every_pod_shows_the_value(flag_operator: Operator, desk: FlagDesk) -> None:

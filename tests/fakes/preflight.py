@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime, timedelta
 
 from sparkrelease.api.preflight import PreflightItem
@@ -28,6 +29,9 @@ class FakeRunner:
     def hold(self, name: str) -> asyncio.Event:
         """Lets an item wait until the event is set."""
         return self.waiting.setdefault(name, asyncio.Event())
+
+    def turn(self, _: PreflightItem) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     async def run(self, subject: Subject, item: PreflightItem) -> PreflightAnswer:
         self.ran.append((subject.attempt, item.name))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sparkrelease.api.base import format_duration
 from sparkrelease.api.config import MetricsServer
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 0.5
 """Seconds a look waits for items that have just begun: most of them answer within, and one write tells of all."""
+
+LONGEST_WAIT = timedelta(minutes=1)
+"""How long an item waits for its turn among those of all releases; its own timeout begins then."""
 
 MOST_SERIES = 1000
 """Series of one answer that are looked at; more are an error in the query."""
@@ -116,15 +120,30 @@ class Checks:
     async def _one(self, key: ObjectKey, subject: Subject, spec: ResolvedSpec, item: PreflightItem) -> Check:
         """One item to its end. An error of the operator itself is no pass either."""
         try:
-            async with asyncio.timeout(item.limit.total_seconds()):
-                asked = self._query(key, spec, item) if item.promql is not None else self._runner.run(subject, item)
-                answer: PreflightAnswer = await asked
-        except TimeoutError:
-            answer = Unanswered(Verdict.NO_DATA, f"not done within {format_duration(item.limit)}")
+            answer = await self._in_turn(key, subject, spec, item)
         except Exception as fault:  # one item's bug must not stop the others; it is told, and is no pass
             log.exception("check %s of %s/%s", item.name, key.namespace, key.name)
             answer = Unanswered(Verdict.ERROR, f"the operator failed on it: {type(fault).__name__}")
         return judge(item, answer)
+
+    async def _in_turn(
+        self, key: ObjectKey, subject: Subject, spec: ResolvedSpec, item: PreflightItem
+    ) -> PreflightAnswer:
+        """Two waits with a limit each: what keeps the operator busy is no latency of an endpoint."""
+        async with AsyncExitStack() as taken:
+            try:
+                async with asyncio.timeout(LONGEST_WAIT.total_seconds()):
+                    await taken.enter_async_context(self._runner.turn(item))
+            except TimeoutError:
+                waited = format_duration(LONGEST_WAIT)
+                text = f"not asked within {waited}: the operator was busy with other items"
+                return Unanswered(Verdict.NO_DATA, text)
+            try:
+                async with asyncio.timeout(item.limit.total_seconds()):
+                    asked = self._query(key, spec, item) if item.promql is not None else self._runner.run(subject, item)
+                    return await asked
+            except TimeoutError:
+                return Unanswered(Verdict.NO_DATA, f"not done within {format_duration(item.limit)}")
 
     async def _query(self, key: ObjectKey, spec: ResolvedSpec, item: PreflightItem) -> PreflightAnswer:
         """A release's own query sees its namespace alone; a policy's is the administrator's and sees what it names."""

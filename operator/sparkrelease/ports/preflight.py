@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +25,13 @@ class Subject:
 
 class PreflightRunner(Protocol):
     """Carries out items of every kind but promql; bounded in size, and in time by whoever cancels it."""
+
+    def turn(self, item: PreflightItem, /) -> AbstractAsyncContextManager[None]:
+        """Entered when the item may be asked, left when it was: only so many are at once, of all releases together.
+
+        The wait is no time of the item, whose timeout begins after it.
+        """
+        ...
 
     async def run(self, subject: Subject, item: PreflightItem) -> PreflightAnswer:
         """Asks. Idempotent: a Job that an operator before this one made for the same attempt is waited for."""

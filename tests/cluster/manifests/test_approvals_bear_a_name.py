@@ -143,6 +143,18 @@ def taken(cto: KubeApi, ns: str, **spec: object) -> bool:
     return True
 
 
+def frozen_after(cto: KubeApi, cluster: Cluster, ns: str, release: KubeObject) -> dict[str, Any]:
+    """What lifts the freeze of a release with two runs behind it and one under way, all known to the policy."""
+    uid = started(cluster, ns, release, id="v1-111111")["metadata"]["uid"]
+    ended = {"outcome": "Settled", "startedAt": "2026-01-05T12:00:00.000Z", "endedAt": "2026-01-05T13:00:00.000Z"}
+    history = [{"run": run, "version": run.partition("-")[0], **ended} for run in ("v1-111111", "v0-000000")]
+    cluster.patch(API, "SparkRelease", "shop", ns, {"status": {"history": history}}, subresource="status")
+    started(cluster, ns, release, id="v2-6c1f0a")
+    about = {"release": {"name": "shop", "uid": uid}}
+    wait_for("the run is known to the policy", lambda: taken(cto, ns, **about), every=0.05, timeout=5)
+    return {**about, "overrides": ["freeze"]}
+
+
 def test_the_run_under_way_is_signed_for_and_no_other(
     cto: KubeApi, cluster: Cluster, ns: str, release: KubeObject
 ) -> None:
@@ -160,7 +172,6 @@ def test_the_run_under_way_is_signed_for_and_no_other(
         create(cto, ns, signature(**about, run="v9-999999"))
     with pytest.raises(ApiError, match=r"spec\.release\.uid is that of another object"):
         create(cto, ns, signature(release={"name": "shop", "uid": "u-1"}))
-    assert create(cto, ns, signature(**about, run="v3-000000", overrides=["freeze"])), "the next run's freeze is lifted"
 
     started(cluster, ns, release, id="v2-777777")
     wait_for("the new run is known to the policy", lambda: not taken(cto, ns, **about), every=0.05, timeout=5)
@@ -171,13 +182,35 @@ def test_the_run_under_way_is_signed_for_and_no_other(
         create(cto, ns, signature(**about, run="v2-777777"))
 
 
-def test_before_a_release_has_a_run_nothing_can_be_signed_for_it(
+def test_a_freeze_is_lifted_for_the_next_run_and_the_one_under_way(
     cto: KubeApi, cluster: Cluster, ns: str, release: KubeObject
 ) -> None:
-    made = cluster.apply(release)
-    about = {"release": {"name": "shop", "uid": made["metadata"]["uid"]}}
-    wait_for("the release is known to the policy", lambda: not taken(cto, ns, **about), every=0.05, timeout=5)
-    with pytest.raises(ApiError, match="that of a run, and there is none"):
+    about = frozen_after(cto, cluster, ns, release)
+    assert create(cto, ns, signature(**about, run="v3-000000")), "no status knows the next run's id"
+    assert create(cto, ns, signature(**about)), "it may wait for its first weight"
+
+
+def test_a_freeze_is_lifted_for_no_other_object_of_the_releases_name(
+    cto: KubeApi, cluster: Cluster, ns: str, release: KubeObject
+) -> None:
+    about = frozen_after(cto, cluster, ns, release)
+    for run in ("v3-000000", "v2-6c1f0a"):
+        with pytest.raises(ApiError, match=r"spec\.release\.uid is that of another object") as refused:
+            create(cto, ns, signature(**about | {"release": {"name": "shop", "uid": "u-1"}}, run=run))
+        assert refused.value.code == 403
+
+
+def test_a_freeze_is_lifted_for_no_run_that_is_over(
+    cto: KubeApi, cluster: Cluster, ns: str, release: KubeObject
+) -> None:
+    about = frozen_after(cto, cluster, ns, release)
+    for run in ("v1-111111", "v0-000000"):
+        with pytest.raises(ApiError, match=f"run {run} is over; nothing waits for a signature") as refused:
+            create(cto, ns, signature(**about, run=run))
+        assert refused.value.code == 403
+    started(cluster, ns, release, id="v2-6c1f0a", end="RolledBack")
+    wait_for("the end is known", lambda: not taken(cto, ns, **about), every=0.05, timeout=5)
+    with pytest.raises(ApiError, match="run v2-6c1f0a is over; nothing waits for a signature"):
         create(cto, ns, signature(**about))
 
 

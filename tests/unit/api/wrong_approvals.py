@@ -117,6 +117,11 @@ SIGNED: dict[str, Any] = {
 
 WRONG_SIGNATURES = [
     Wrong("no release", "release", ABSENT, SIGNED["release"], "spec.release", "equired"),
+    Wrong("no name", "release", {"uid": SIGNED["release"]["uid"]}, SIGNED["release"], "spec.release.name", "equired"),
+    Wrong("empty name", "release.name", "", "shop", "spec.release.name"),
+    Wrong("a name in capitals", "release.name", "Shop", "shop", "spec.release.name"),
+    Wrong("a name of 254 characters", "release.name", "s" * 254, "s" * 253, "spec.release.name"),
+    Wrong("a number for a name", "release.name", 7, "shop", "spec.release.name", "string"),
     Wrong("no uid", "release", {"name": "shop"}, SIGNED["release"], "spec.release.uid", "equired"),
     Wrong("empty uid", "release", {"name": "shop", "uid": ""}, SIGNED["release"], "spec.release.uid"),
     Wrong("no run", "run", ABSENT, "v2-6c1f0a", "spec.run", "equired"),

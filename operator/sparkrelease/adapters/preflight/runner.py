@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from sparkrelease.adapters.preflight.artifacts import Artifacts
 from sparkrelease.adapters.preflight.gets import Gets
@@ -28,11 +29,14 @@ class ClusterRunner:
         self._artifacts = Artifacts(api, config)
         self._free = asyncio.Semaphore(GETS)
 
+    def turn(self, item: PreflightItem) -> AbstractAsyncContextManager[None]:
+        """See PreflightRunner."""
+        return self._free if item.http is not None else nullcontext()
+
     async def run(self, subject: Subject, item: PreflightItem) -> PreflightAnswer:
         """See PreflightRunner."""
         if item.http is not None:
-            async with self._free:
-                return await self._gets.get(subject.namespace, item.http)
+            return await self._gets.get(subject.namespace, item.http)
         if item.job is not None:
             return await self._jobs.run(subject, item)
         if item.artifact is not None:

@@ -1,0 +1,149 @@
+"""Requests of items take turns: an item's time is its endpoint's, never that of the requests before it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from aiohttp import web
+
+from fakes.preflight import FakeSource
+from sparkrelease.adapters.preflight.runner import GETS, ClusterRunner
+from sparkrelease.api.config import PreflightConfig
+from sparkrelease.api.status import Verdict
+from sparkrelease.decide.facts import Check
+from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.engine import checks as module
+from sparkrelease.engine.checks import Checks
+from sparkrelease.ports.cluster import ObjectKey
+from unit.decide.world import START, World, spec
+from unit.preflight.api import FakeApi
+
+MINE, THEIRS = ObjectKey("shop", "mine"), ObjectKey("shop", "theirs")
+
+
+@dataclass
+class Server:
+    """A real HTTP server: `/fast` answers at once, `/held` when it is let go."""
+
+    port: int = 0
+    asked: list[str] = field(default_factory=list)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+    full: asyncio.Event = field(default_factory=asyncio.Event)
+    """As many requests are held as may be under way at once."""
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(request.path)
+        if self.asked.count("/held") == GETS:
+            self.full.set()
+        if request.path == "/held":
+            await self.let_go.wait()
+        return web.Response()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    made = Server()
+    app = web.Application()
+    app.router.add_get("/{tail:.*}", made.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    made.port = runner.addresses[0][1]
+    yield made
+    made.let_go.set()
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def checks(server: Server, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Checks]:
+    """The engine's part before the real runner."""
+    monkeypatch.setattr(module, "AT_ONCE", 0.01)
+    runner = ClusterRunner(FakeApi(), PreflightConfig(hosts=(f"127.0.0.1:{server.port}",)))
+    made = Checks(runner, FakeSource(), {}, lambda: START)
+    yield made
+    for key in (MINE, THEIRS):
+        made.drop(key)
+
+
+def asking(server: Server, path: str, timeout: str, times: int = 1) -> ResolvedSpec:
+    """A release with so many items that ask for this path."""
+    url = f"http://127.0.0.1:{server.port}{path}"
+    items = [{"name": f"i{n}", "http": url, "timeout": timeout} for n in range(times)]
+    found = World(spec=spec(preflight=items)).resolved()
+    assert found is not None
+    return found
+
+
+async def ended(checks: Checks, found: ResolvedSpec) -> Check:
+    async with asyncio.timeout(10):
+        while True:
+            (check,) = await checks.look(MINE, "uid", found, "mine.1")
+            if check.verdict is not None:
+                return check
+            await asyncio.sleep(0.001)
+
+
+async def taken_up(checks: Checks, server: Server) -> None:
+    """Another release holds every turn there is."""
+    await checks.look(THEIRS, "uid", asking(server, "/held", "1m", GETS), "theirs.1")
+    async with asyncio.timeout(10):
+        await server.full.wait()
+
+
+async def test_an_endpoint_that_is_fast_passes_however_long_its_item_waited_for_its_turn(
+    checks: Checks, server: Server
+) -> None:
+    await taken_up(checks, server)
+    fast = asking(server, "/fast", "1s")
+    (check,) = await checks.look(MINE, "uid", fast, "mine.1")
+    assert (check.verdict, server.asked.count("/fast")) == (None, 0)
+    asyncio.get_running_loop().call_later(1.2, server.let_go.set)
+    check = await ended(checks, fast)
+    assert (check.verdict, check.details["status"]) == (Verdict.PASS, "200"), check.message
+
+
+async def test_an_item_whose_turn_never_comes_is_no_fault_of_its_endpoint(
+    checks: Checks, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_WAIT", timedelta(milliseconds=50))
+    await taken_up(checks, server)
+    check = await ended(checks, asking(server, "/fast", "10s"))
+    assert check.verdict is Verdict.NO_DATA
+    assert check.message == "not asked within 50ms: the operator was busy with other items"
+    assert "/fast" not in server.asked
+
+
+async def test_an_item_that_gave_up_waiting_keeps_no_turn_from_the_next(
+    checks: Checks, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await taken_up(checks, server)
+    with monkeypatch.context() as short:
+        short.setattr(module, "LONGEST_WAIT", timedelta(milliseconds=50))
+        await ended(checks, asking(server, "/fast", "10s"))
+    checks.drop(THEIRS)
+    fast = asking(server, "/fast", "10s")
+    checks.drop(MINE)
+    assert (await ended(checks, fast)).verdict is Verdict.PASS
+
+
+async def test_an_endpoint_slower_than_the_timeout_is_no_pass_and_the_sentence_says_for_how_long(
+    checks: Checks, server: Server
+) -> None:
+    check = await ended(checks, asking(server, "/held", "1s"))
+    assert (check.verdict, check.message) == (Verdict.NO_DATA, "not done within 1s")
+    assert server.asked == ["/held"]
+
+
+async def test_an_endpoint_within_the_timeout_passes_with_the_seconds_it_took(checks: Checks, server: Server) -> None:
+    slow = asking(server, "/held", "10s")
+    (check,) = await checks.look(MINE, "uid", slow, "mine.1")
+    asyncio.get_running_loop().call_later(0.1, server.let_go.set)
+    check = await ended(checks, slow)
+    assert check.verdict is Verdict.PASS
+    assert float(check.details["seconds"]) >= 0.05
+    assert check.message == f"200 in {check.details['seconds']} s"
