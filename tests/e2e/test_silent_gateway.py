@@ -58,10 +58,18 @@ def may_answer(cluster: Cluster, shop: Shop) -> bool:
     return tried.returncode == 0
 
 
-@pytest.mark.timeout(240)
+def leaving(cluster: Cluster) -> list[str]:
+    """Namespaces that are being deleted."""
+    every = [one["metadata"] for one in cluster.list("v1", "Namespace")]
+    return [one["name"] for one in every if "deletionTimestamp" in one]
+
+
+@pytest.mark.timeout(330)
 def test_an_answer_that_was_lost_is_asked_for_again_and_the_release_goes_on(
     operator: Operator, cluster: Cluster, shop: Shop
 ) -> None:
+    # Contour says everything anew when any route or Service goes, and those of the tests before may still be going.
+    wait_for("nothing of other tests is left", lambda: not leaving(cluster), timeout=90)
     shop.open()
     shop.start_load(rps=40)
     since = cluster.audit_cursor()
