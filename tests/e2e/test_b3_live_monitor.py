@@ -27,6 +27,7 @@ def test_a_healthy_release_becomes_a_breached_one_before_the_eyes_of_who_watches
     shop.open()
     shop.start_load(rps=100)
     shop.ship("v2", stages=STAGES, triggers=SLOW)
+    shop.until_weight(25)  # before that it is healthy, too, and other pods are behind canary
 
     def look() -> int:
         done = cluster.kubectl("sparkrelease", "watch", shop.name, "--once", "-n", shop.namespace)
