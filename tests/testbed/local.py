@@ -123,7 +123,9 @@ class LocalCluster(ClusterBase):
     def put_back(self, backup: Path) -> None:
         """Starts the control plane anew on a backup; what runs goes on running. Returns when all serve again."""
         self._plane.put_back(backup)
-        self._gateway.contour.restart()  # it would ask for versions that are no more
+        # Both would wait for what is newer than versions that are no more, for minutes where no watch was broken off.
+        self._gateway.contour.restart()
+        self.prometheus.restart()
         self._gateway.wait_ready()
         self._wait_caught_up()
 
