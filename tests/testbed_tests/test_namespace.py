@@ -96,6 +96,7 @@ def test_no_root_is_needed() -> None:
     assert run(BECOME_NOBODY + BIND_A_POD_ADDRESS) == "bound; outside: Network is unreachable"
 
 
+@pytest.mark.slow
 def test_entering_after_threads_have_started_is_refused_with_the_reason() -> None:
     assert "before threads start" in run(LATE)
 

@@ -28,6 +28,7 @@ def last_lines(tmp_path: Path, *args: str, **env: str) -> tuple[int, str]:
     return done.returncode, "\n".join(done.stdout.splitlines()[-5:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["0", "1"])
 def test_a_skipped_page_is_named_in_the_last_lines_with_the_remedy(workers: str, tmp_path: Path) -> None:
     code, said = last_lines(tmp_path, "-n", workers)
@@ -37,12 +38,14 @@ def test_a_skipped_page_is_named_in_the_last_lines_with_the_remedy(workers: str,
     assert "apt-get install chromium" in NO_BROWSER
 
 
+@pytest.mark.slow
 def test_the_clusters_of_make_test_come_last_and_say_it_again(tmp_path: Path) -> None:
     _, said = last_lines(tmp_path, "--collect-only", SPARKRELEASE_TEST_STARTED="1")
     assert "NOT TESTED: no page was opened in a browser" in said
     assert NO_BROWSER in said
 
 
+@pytest.mark.slow
 def test_a_run_by_hand_that_wants_no_page_says_nothing_of_it(tmp_path: Path) -> None:
     _, said = last_lines(tmp_path, "--collect-only")
     assert "NOT TESTED" not in said

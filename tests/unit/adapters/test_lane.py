@@ -171,6 +171,7 @@ async def test_ordinary_requests_that_hang_do_not_hold_up_a_rollback(server: Ser
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
+@pytest.mark.slow
 async def test_a_busy_server_is_left_alone_by_every_lane_and_the_rollback_goes_first(
     server: Server, clients: ApiClients
 ) -> None:
@@ -211,6 +212,7 @@ async def test_proxy_variables_of_the_environment_lead_no_request_astray(
     assert (await clients.normal.request("GET", "/x")).ok
 
 
+@pytest.mark.slow
 async def test_the_librarys_own_client_keeps_the_pauses_too(server: Server, clients: ApiClients) -> None:
     async def busy(request: web.Request) -> web.StreamResponse:
         server.handler = server.fine

@@ -80,6 +80,7 @@ async def test_a_loop_that_is_busy_for_longer_than_the_deadline_keeps_its_lease(
     assert one.lost == []
 
 
+@pytest.mark.slow
 async def test_a_loop_that_hangs_loses_its_lease_and_is_told_in_another_thread(
     holding: Callable[[float], Holding],
 ) -> None:

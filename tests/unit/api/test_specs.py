@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given
 
@@ -14,6 +15,7 @@ from sparkrelease.decide.resolve import ResolvedSpec, resolve
 from unit.api.strategies import modest, releases, spans
 
 
+@pytest.mark.slow
 @modest
 @given(releases())
 def test_a_spec_is_the_same_after_a_way_through_yaml(body: dict[str, Any]) -> None:

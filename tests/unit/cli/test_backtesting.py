@@ -75,6 +75,7 @@ def test_exactly_the_burst_is_found_and_nothing_else(backtest: Callable[..., Res
     assert found["endings"]["promoted"] == 2
 
 
+@pytest.mark.slow
 def test_two_hours_without_trouble_see_no_rollback_and_an_incident_nobody_sees_is_missed(
     backtest: Callable[..., Result],
 ) -> None:
@@ -162,6 +163,7 @@ def test_what_is_kept_does_not_grow_with_the_past() -> None:
     assert kept == [(True, True, 480), (True, True, 14400)]
 
 
+@pytest.mark.slow
 def test_the_progress_is_shown_on_a_terminal(backtest: Callable[..., Result], tmp_path: Path) -> None:
     file = tmp_path / "release.yaml"
     file.write_text(yaml.safe_dump(manifest()))
@@ -172,6 +174,7 @@ def test_the_progress_is_shown_on_a_terminal(backtest: Callable[..., Result], tm
     assert "0 would have been rolled back" in text
 
 
+@pytest.mark.slow
 def test_the_load_on_the_server_is_bounded(backtest: Callable[..., Result]) -> None:
     with PastServer({"shop-stable": []}).serving() as server:
         backtest(server, hours=4)
@@ -180,6 +183,7 @@ def test_the_load_on_the_server_is_bounded(backtest: Callable[..., Result]) -> N
     assert len(server.paths) < looks / 20
 
 
+@pytest.mark.slow
 def test_a_gate_that_would_have_failed_is_counted(backtest: Callable[..., Result]) -> None:
     slow_burn = Burst(BEGIN, BEGIN + 7200, 0.02)
     with PastServer({"shop-stable": [slow_burn]}).serving() as server:

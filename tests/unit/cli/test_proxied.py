@@ -157,6 +157,7 @@ def test_what_the_proxy_would_change_is_skipped_and_not_asked(
         assert server.requests == []
 
 
+@pytest.mark.slow
 def test_a_body_over_the_limit_and_an_answer_that_comes_too_late_are_failures(tmp_path: Path) -> None:
     with MisbehavingServer(b"x" * 5000).serving() as server:
         assert tried(tmp_path, server).message == "the body has more than 4096 bytes"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -226,6 +227,7 @@ def test_the_order_in_which_signatures_are_seen_does_not_matter(
     assert count(SPEC, approvals, scope) == count(SPEC, shuffled, scope)
 
 
+@pytest.mark.slow
 @given(several, scopes)
 def test_what_counts_is_of_this_run_young_enough_and_of_distinct_people_who_may(
     approvals: list[Approval], scope: Scope

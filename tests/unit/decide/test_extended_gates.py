@@ -69,6 +69,7 @@ downtimes = st.sampled_from([0, 1, 5, 12, 13, 30, 90, 3600]).map(lambda seconds:
 breaks = st.lists(st.tuples(st.integers(0, 11), downtimes), max_size=4)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(end=st.sampled_from(ENDS), breaks=breaks)
 @example(end="proceed", breaks=[(6, timedelta(hours=1))])
@@ -115,6 +116,7 @@ def test_an_extended_gate_that_ended_is_not_extended_again_by_a_restart(end: str
     assert world.route.canary_weight == before.canary_weight or world.status.phase is Phase.ROLLED_BACK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("minutes", "pause"), [(1, 5), (15, 45), (120, 60)])
 def test_a_gate_in_doubt_is_asked_again_a_few_times_in_its_duration_and_not_at_every_look(
     minutes: int, pause: int
@@ -147,6 +149,7 @@ def test_a_gate_in_doubt_passes_within_a_minute_of_the_requests_it_waited_for() 
         assert world.now - enough <= MINUTE, world.why()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["rollback", "proceed"])
 def test_a_gate_whose_patience_is_over_is_asked_at_that_very_look(end: str) -> None:
     world = doubtful(end, 50)

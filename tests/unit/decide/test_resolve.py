@@ -221,6 +221,7 @@ def test_more_tests_than_the_status_has_room_for_are_refused() -> None:
     assert "at most 16" in problem.message
 
 
+@pytest.mark.slow
 @modest
 @given(releases(), st.booleans(), st.integers(1, 100))
 def test_the_digest_ignores_what_may_be_edited_during_a_run(body: dict[str, Any], paused: bool, runs: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from sparkrelease.api.command import Verb
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
@@ -113,6 +115,7 @@ def test_a_quiet_night_between_gate_and_signature_does_not_undo_the_gate() -> No
     assert world.route.canary_weight == 50
 
 
+@pytest.mark.slow
 def test_the_second_look_is_over_the_stage_s_own_time_not_over_the_night() -> None:
     world = at_the_stage()
     world.run_for(7200)

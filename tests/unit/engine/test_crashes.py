@@ -117,6 +117,7 @@ Script = Callable[[Rig], Awaitable["ObjectKey"]]
 SCRIPTS: list[Script] = [good_release, bad_release, deleted_release]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("moment", ["crash-before", "crash-after", "fail"])
 async def test_the_end_is_the_same_whichever_call_the_process_dies_at_or_fails(script: Script, moment: str) -> None:

@@ -112,6 +112,7 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> Rig:
     return Rig()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["breach", "newer version", "deletion", "spec without policy"])
 async def test_no_run_is_over_while_nobody_can_read_whether_its_flag_is_off(blind: Rig, how: str) -> None:
     rig = blind

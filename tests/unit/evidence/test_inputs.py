@@ -123,6 +123,7 @@ def test_every_fact_can_be_kept() -> None:
     assert codec.read(Facts, codec.write(Facts, facts)) == facts
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(all_facts)
 def test_facts_come_back_as_they_were(facts: Facts) -> None:

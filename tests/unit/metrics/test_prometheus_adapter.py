@@ -125,6 +125,7 @@ async def test_a_remark_on_the_query_is_not_the_server_s_state(server: Misbehavi
     assert (found.reason, found.server_wide) == (Reason.PARTIAL_ANSWER, False)
 
 
+@pytest.mark.slow
 async def test_an_answer_over_the_limit_is_not_read(server: MisbehavingServer) -> None:
     server.body = vector(*(({"pod": f"p{i}" * 20}, "1") for i in range(100_000)))
     assert len(server.body) > 10_000_000

@@ -91,6 +91,7 @@ async def test_a_window_is_asked_for_at_its_end_and_not_before_its_samples_are_s
     assert asked_windows(source) == [after(15)]
 
 
+@pytest.mark.slow
 async def test_a_thousand_releases_share_the_windows_of_a_metric() -> None:
     source = FakeSource(lambda _, promql, at: healthy(promql, at, "r7"))
     measured = measuring(source, tick="5s")
@@ -148,6 +149,7 @@ async def test_a_query_that_is_refused_voids_its_windows() -> None:
     assert window.canary == window.stable == Missing(Reason.WINDOW_VOID, "bad_data: no")
 
 
+@pytest.mark.slow
 async def test_a_release_that_joined_reads_no_window_that_was_not_asked_for_it() -> None:
     source = FakeSource(lambda _, promql, at: healthy(promql, at, "a", "b"))
     measured = measuring(source)

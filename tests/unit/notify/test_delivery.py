@@ -116,6 +116,7 @@ async def test_slack_and_teams_are_reached_by_the_address_in_a_file(tmp_path: Pa
     assert sorted(sorted(body) for body in receiver.bodies) == [["attachments", "type"], ["blocks", "text"]]
 
 
+@pytest.mark.slow
 async def test_a_busy_target_is_left_alone_for_as_long_as_it_asks() -> None:
     async with (
         receiving(says(429, "slow down", Retry_After="1"), taken) as receiver,
@@ -156,6 +157,7 @@ async def test_a_wish_that_no_calendar_knows_ends_neither_the_message_nor_the_ot
         assert [one.fate for one in await outcomes.count(2)] == [Fate.SENT, Fate.SENT]
 
 
+@pytest.mark.slow
 async def test_trouble_of_the_target_is_tried_again_until_the_message_is_too_old() -> None:
     async with (
         receiving(says(500)) as receiver,

@@ -95,6 +95,7 @@ async def taken_up(checks: Checks, server: Server) -> None:
         await server.full.wait()
 
 
+@pytest.mark.slow
 async def test_an_endpoint_that_is_fast_passes_however_long_its_item_waited_for_its_turn(
     checks: Checks, server: Server
 ) -> None:
@@ -131,6 +132,7 @@ async def test_an_item_that_gave_up_waiting_keeps_no_turn_from_the_next(
     assert (await ended(checks, fast)).verdict is Verdict.PASS
 
 
+@pytest.mark.slow
 async def test_an_endpoint_slower_than_the_timeout_is_no_pass_and_the_sentence_says_for_how_long(
     checks: Checks, server: Server
 ) -> None:

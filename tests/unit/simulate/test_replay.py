@@ -54,6 +54,7 @@ def recorded(scenario: str, spec: ResolvedSpec, monkeypatch: pytest.MonkeyPatch)
     return lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scenario", "kind"),
     [

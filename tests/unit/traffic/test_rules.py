@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,6 +107,7 @@ def test_a_rule_the_record_does_not_know_gets_what_all_had_or_all_to_stable() ->
     assert recorded(record(_managed(_route(split_rule(1, 0), split_rule(5, 0)))), added)[1] == Pair(100, 0)
 
 
+@pytest.mark.slow
 @given(st.one_of(st.none(), st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps)))
 def test_a_damaged_record_puts_all_traffic_on_stable(state: str | None) -> None:
     assert recorded(state, _managed(_route(split_rule(75, 25)))) == (Pair(100, 0),)

@@ -63,6 +63,7 @@ def logs(ch: Channel) -> list[float]:
 # ---------------------------------------------------------------- what the evidence is
 
 
+@pytest.mark.slow
 @given(many, margins)
 def test_evidence_is_the_likelihood_ratio_of_scipys_binomial(strata: list[Stratum], margin: float) -> None:
     h = hypotheses(margin)

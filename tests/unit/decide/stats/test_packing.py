@@ -44,6 +44,7 @@ states = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(states)
 def test_what_is_packed_is_what_is_unpacked_bit_by_bit(state: State) -> None:
     text = pack(state)
