@@ -80,6 +80,7 @@ class _NoMemories(ResourceMemories):
     """Keeps nothing of an object between two events.
 
     Kopf keeps almost a kilobyte for each object there was news of, for daemons, indexes and retries. We have none.
+    `kopf.operator` takes an inventory, and exports no class of one.
     """
 
     async def recall(

@@ -18,6 +18,9 @@ _LATE_GRACE = timedelta(seconds=20)
 _HISTORY_LATE = timedelta(minutes=5)
 """Histories are asked seldom: a leak takes longer than this."""
 
+_LOOKS = 20
+_LONGEST_PAUSE = timedelta(minutes=1)
+
 NOT_ASKED = Missing(Reason.TOO_FEW_POINTS, "not asked yet")
 NO_HISTORY = Missing(Reason.TOO_FEW_POINTS, "its history was not asked yet")
 
@@ -78,6 +81,11 @@ def history_of(spec: ResolvedSpec, facts: Facts, metric: str, role: Role, now: d
         return _old(seen.at, now)
     tracks = seen.canary if role is Role.CANARY else seen.stable
     return _short(tracks) if isinstance(tracks, Missing) else tracks
+
+
+def pause_over(span: timedelta) -> timedelta:
+    """Pause before an answer over such a span is worth asking for anew: until it moved by a twentieth, or a minute."""
+    return min(span / _LOOKS, _LONGEST_PAUSE)
 
 
 def late(every: timedelta) -> timedelta:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sparkrelease.api.base import format_duration
 from sparkrelease.api.metrics import Threshold
 from sparkrelease.api.reasons import Reason
-from sparkrelease.decide.answers import silent
+from sparkrelease.decide.answers import pause_over, silent
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Counts, Missing, Problem, SpanAsk
 from sparkrelease.decide.resolve import ResolvedSpec
@@ -15,9 +15,6 @@ from sparkrelease.decide.rules import sound
 
 BUDGET = "error-budget"
 """Name of the span that is asked for."""
-
-_LOOKS = 20
-_LONGEST_PAUSE = timedelta(minutes=1)
 
 
 def budget_asks(spec: ResolvedSpec) -> tuple[SpanAsk, ...]:
@@ -31,8 +28,8 @@ def budget_asks(spec: ResolvedSpec) -> tuple[SpanAsk, ...]:
 
 def budget_pause(d: Draft) -> timedelta:
     """Pause before the budget is looked at again: it comes back no faster than its window moves."""
-    window = d.spec.error_budget.window if d.spec.error_budget is not None else _LONGEST_PAUSE
-    return min(_LONGEST_PAUSE, max(window / _LOOKS, d.facts.tick))
+    window = d.spec.error_budget.window if d.spec.error_budget is not None else timedelta(0)
+    return max(pause_over(window), d.facts.tick)
 
 
 def spent_budget(d: Draft) -> Problem | None:

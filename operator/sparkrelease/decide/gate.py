@@ -9,23 +9,16 @@ from sparkrelease.api.metrics import Threshold
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.spec import Thresholds
 from sparkrelease.api.status import RuleVerdict, StageStatus, Verdict
-from sparkrelease.decide.answers import reading_of
+from sparkrelease.decide.answers import pause_over, reading_of
 from sparkrelease.decide.basis import reading_data
 from sparkrelease.decide.checkpoints import told_thresholds
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Missing, Role
-from sparkrelease.decide.rules import Judgement
+from sparkrelease.decide.rules import WORST_FIRST, Judgement
 from sparkrelease.decide.sharedgate import since_when, suffers
 from sparkrelease.decide.stages import current_stage
 from sparkrelease.decide.thresholds import judge_threshold
 from sparkrelease.decide.verdicts import remember, said
-
-WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
-
-_LOOKS = 20
-"""So many times in a stage's duration a gate in doubt is asked again."""
-
-_LONGEST_PAUSE = timedelta(minutes=1)
 
 
 def worst(verdicts: tuple[RuleVerdict, ...]) -> Verdict | None:
@@ -80,12 +73,11 @@ def due_again(before: timedelta, observed: timedelta, length: timedelta) -> bool
     """Whether a gate in doubt is asked once more, by the stage's clock `before` this round and now.
 
     Each release asks over a span of its own, so hundreds with few requests would ask as many questions at every tick.
-    An answer over a span that grew by less than a twentieth of the duration is nearly the same. At the end of the
-    duration and of its extension it is asked at once.
+    At the end of the duration and of its extension it is asked at once.
     """
     if before < length <= observed or before < 2 * length <= observed:
         return True
-    pause = min(length / _LOOKS, _LONGEST_PAUSE)
+    pause = pause_over(length)
     return before // pause < observed // pause
 
 

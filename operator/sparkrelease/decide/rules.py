@@ -14,6 +14,9 @@ from sparkrelease.decide.facts import Buckets, Counts, Missing, Reading, Value
 _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 _EDGE_TOLERANCE = 1e-9
 
+WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
+"""Which of several verdicts is told, or stands for all."""
+
 
 class Judgement(NamedTuple):
     """What a rule says of a reading: the verdict, its reason, the value as people read it, and the sentence."""

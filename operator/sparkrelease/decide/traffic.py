@@ -109,6 +109,8 @@ def _ask_again(d: Draft) -> None:
     route, said = d.facts.route, find(d.status.conditions, ConditionType.TRAFFIC_IN_SYNC)
     if route.reason is not Reason.ROUTE_PENDING or route.mark is None or said is None or said.status != "False":
         return
+    if d.facts.evidence_problem is not None:
+        return  # like a raise it would be kept back, and everything else that was decided with it
     times = ((d.now - said.last_transition_time) // ASKED_AFTER).bit_length()
     if times > route.mark.asked:
         d.route = SetWeight(d.status.weight.desired, replace(route.mark, epoch=d.facts.epoch, asked=times), d.mirror)

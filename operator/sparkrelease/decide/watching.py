@@ -21,11 +21,11 @@ from sparkrelease.decide.burnrates import answer, burn_asks, judge_burns
 from sparkrelease.decide.checkpoints import FAILED, told_rules, told_thresholds
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import SpanAsk
-from sparkrelease.decide.gate import WORST_FIRST, baseline_of
+from sparkrelease.decide.gate import baseline_of
 from sparkrelease.decide.limitwords import limit_of
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.decide.rollback import roll_back
-from sparkrelease.decide.rules import Judgement
+from sparkrelease.decide.rules import WORST_FIRST, Judgement
 from sparkrelease.decide.settle import promote
 from sparkrelease.decide.stages import past_deadline, run_clock
 from sparkrelease.decide.thresholds import judge_threshold

@@ -185,6 +185,16 @@ def test_a_gateway_that_refuses_a_route_is_not_asked_again() -> None:
     assert touches(world, 300) == []
 
 
+def test_a_gateway_is_not_asked_again_while_evidence_cannot_be_stored() -> None:
+    """Such a write is kept back like a raise, and must not keep back what else was decided."""
+    world = quarter()
+    world.evidence_works = False
+    unanswered(world).round()
+    assert touches(world, 300) == []
+    world.evidence_works = True
+    assert len(touches(world, 10)) == 1
+
+
 def test_a_new_leader_goes_on_asking_where_the_one_before_ended() -> None:
     world = unanswered(quarter())
     world.round()

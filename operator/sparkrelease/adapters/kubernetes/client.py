@@ -33,7 +33,7 @@ WATCH_CONNECTIONS = 1024
 
 READ_CONNECTIONS = 4
 """Connections of the ordinary lane beyond those for writes. Each that was ever needed at once keeps a buffer of 256 KiB
-(asyncio's, for TLS), and a busy API server answers no sooner for being asked by more of them."""
+(asyncio's, for TLS)."""
 
 
 _NO_LIMIT = aiohttp.ClientTimeout(total=None)

@@ -40,6 +40,7 @@ from sparkrelease.cli.render.words import (
 )
 from sparkrelease.decide.mitigation import DONE, Recorded, records_of
 from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.decide.rules import WORST_FIRST
 
 FEW_RULES = 8
 """Up to this many rules each has its line; of more, those that pass share one."""
@@ -174,16 +175,13 @@ def _verified(weight: WeightStatus) -> Text:
     return say(f"not verified: {weight.reason}" if weight.reason else "", Tone.CAUTION)
 
 
-_WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
-
-
 def _rules(verdicts: Sequence[RuleVerdict], follows: ResolvedSpec | None, now: datetime) -> RenderableType:
     """Each rule with its sentence, the worst first; `follows` is None when no run is under way."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold", max_width=24)
     table.add_column(overflow="fold")
-    shown = sorted(verdicts, key=lambda v: _WORST_FIRST.index(v.verdict))
+    shown = sorted(verdicts, key=lambda v: WORST_FIRST.index(v.verdict))
     if len(shown) > FEW_RULES:
         shown = [v for v in shown if v.verdict is not Verdict.PASS]
     for verdict in shown:

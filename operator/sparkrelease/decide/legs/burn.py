@@ -10,16 +10,13 @@ from sparkrelease.api.status import Verdict
 from sparkrelease.decide.facts import Counts, Missing
 from sparkrelease.decide.legs.lens import Burn, Lens
 from sparkrelease.decide.legs.sight import Sight
-from sparkrelease.decide.rules import Judgement, show
-
-_WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
-"""One pair is enough."""
+from sparkrelease.decide.rules import WORST_FIRST, Judgement, show
 
 
 def burn_rate(lens: Lens, sight: Sight) -> Judgement:
-    """Fail when both windows of one pair burn faster than its factor."""
+    """Fail when both windows of one pair burn faster than its factor; one pair is enough."""
     pairs = [_pair(lens, sight, burn) for burn in lens.burns]
-    return min(pairs, key=lambda judgement: _WORST_FIRST.index(judgement.verdict))
+    return min(pairs, key=lambda judgement: WORST_FIRST.index(judgement.verdict))
 
 
 def _pair(lens: Lens, sight: Sight, burn: Burn) -> Judgement:
