@@ -16,6 +16,7 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
 from sparkrelease.decide.preflight.answers import HttpAnswer, Unanswered
 from unit.preflight.api import NAMESPACE, FakeApi
+from unit.preflight.serving import serving
 
 
 @dataclass
@@ -40,16 +41,8 @@ class Server:
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     made = Server()
-    app = web.Application()
-    app.router.add_get("/{tail:.*}", made.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    assert site._server is not None
-    made.port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]  # a started server has sockets
-    yield made
-    await runner.cleanup()
+    async with serving(made.answer) as made.port:
+        yield made
 
 
 def gets(server: Server, api: FakeApi | None = None, **config: object) -> Gets:

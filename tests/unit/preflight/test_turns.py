@@ -21,6 +21,7 @@ from sparkrelease.engine.checks import Checks
 from sparkrelease.ports.cluster import ObjectKey
 from unit.decide.world import START, World, spec
 from unit.preflight.api import FakeApi
+from unit.preflight.serving import serving
 
 MINE, THEIRS = ObjectKey("shop", "mine"), ObjectKey("shop", "theirs")
 
@@ -47,16 +48,9 @@ class Server:
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     made = Server()
-    app = web.Application()
-    app.router.add_get("/{tail:.*}", made.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    made.port = runner.addresses[0][1]
-    yield made
-    made.let_go.set()
-    await runner.cleanup()
+    async with serving(made.answer) as made.port:
+        yield made
+        made.let_go.set()
 
 
 @pytest.fixture
