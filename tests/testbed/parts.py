@@ -102,8 +102,18 @@ ALERTMANAGER = Part(
     minutes=1.5,
 )
 
+REGISTRY = Part(
+    "registry",
+    "3.1.2",
+    "gomod/registry",
+    "github.com/distribution/distribution/v3/cmd/registry",
+    found_if="v3.1.",
+    link="-X github.com/distribution/distribution/v3/version.version=v3.1.2",
+    minutes=1,
+)
+
 ALL = (APP, ETCD, CONTOUR, PROMETHEUS, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBECTL)
 """What every cluster is made of."""
 
-FOR_TESTS = (ALERTMANAGER,)
+FOR_TESTS = (ALERTMANAGER, REGISTRY)
 """What single tests start beside it: built when one of them is run."""

@@ -44,7 +44,7 @@ class Pki:
         """Makes everything the control plane starts with."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._make_ca()
-        self._make_leaf("apiserver", "kube-apiserver", serves=True)
+        self._make_leaf("apiserver", "kube-apiserver", serves=(*API_SERVER_NAMES, *API_SERVER_ADDRESSES))
         self.add_client("admin", "testbed-admin", groups=("system:masters",))
         self.add_client("controller-manager", "system:kube-controller-manager")
         signer = ec.generate_private_key(ec.SECP256R1())
@@ -58,6 +58,10 @@ class Pki:
         """A client certificate: to the API server its holder is `user`, a member of `groups`."""
         self._make_leaf(stem, user, groups=groups)
 
+    def add_server(self, stem: str, *addresses: str) -> None:
+        """A certificate of what listens at these addresses."""
+        self._make_leaf(stem, stem, serves=addresses)
+
     def _make_ca(self) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name("testbed-ca")
@@ -69,7 +73,7 @@ class Pki:
         )
         self._write("ca", key, builder.sign(key, hashes.SHA256()))
 
-    def _make_leaf(self, stem: str, user: str, *, groups: Sequence[str] = (), serves: bool = False) -> None:
+    def _make_leaf(self, stem: str, user: str, *, groups: Sequence[str] = (), serves: Sequence[str] = ()) -> None:
         authority = x509.load_pem_x509_certificate(self.ca.read_bytes())
         signer = serialization.load_pem_private_key(self.key("ca").read_bytes(), password=None)
         if not isinstance(signer, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):  # an authority of kubeadm's is RSA
@@ -84,9 +88,8 @@ class Pki:
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         )
         if serves:
-            names: list[x509.GeneralName] = [x509.DNSName(name) for name in API_SERVER_NAMES]
-            names += [x509.IPAddress(ipaddress.ip_address(address)) for address in API_SERVER_ADDRESSES]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+            names = x509.SubjectAlternativeName([_served(one) for one in serves])
+            builder = builder.add_extension(names, critical=False)
         self._write(stem, key, builder.sign(signer, hashes.SHA256()))
 
     def _write(self, stem: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
@@ -104,6 +107,14 @@ class Pki:
 def _name(user: str, groups: Sequence[str] = ()) -> x509.Name:
     attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
     return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, user)])
+
+
+def _served(name: str) -> x509.GeneralName:
+    """A name or an address, as what it is."""
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:

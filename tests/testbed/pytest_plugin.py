@@ -22,11 +22,12 @@ from testbed import namespace, parts, paths, session
 from testbed.alertmanager import Alertmanager
 from testbed.cluster import Cluster
 from testbed.kindlane.host import KindError, require
+from testbed.registry import Registry
 from testbed.toolchain import BuildError
 
 FAILURES = paths.PROJECT / ".testbed" / "failures"
 
-_BESIDE = {"alertmanager": parts.ALERTMANAGER}
+_BESIDE = {"alertmanager": parts.ALERTMANAGER, "registry": parts.REGISTRY}
 """By fixture what has to be built for the tests that use it, and for no other."""
 
 _obstacle = pytest.StashKey[Exception]()
@@ -102,6 +103,16 @@ def alertmanager(cluster: Cluster, tmp_path: Path) -> Iterator[Alertmanager]:
     if cluster.lane != "local":
         pytest.skip("its Alertmanager is a process of the local lane")
     made = Alertmanager(tmp_path)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def registry(cluster: Cluster, tmp_path: Path) -> Iterator[Registry]:
+    """An image registry that operators reach, on whichever lane."""
+    session.build_for_tests(frozenset({parts.REGISTRY}))  # built before, but on a lane that needs no programs
+    made = Registry(tmp_path, cluster.host_address)
     made.start()
     yield made
     made.stop()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -111,11 +112,17 @@ class WeightStatus(StatusModel):
     mismatches: int = Field(default=0, ge=0, description="Measurements in a row that contradict the weight.")
 
 
+GLANCE: Final = "glance"
+"""Kind of what a threshold says between gates and checks."""
+
+
 class RuleVerdict(StatusModel):
     """The last verdict of one rule."""
 
     rule: str = Field(max_length=80, description="Name of the trigger or threshold.")
-    kind: Literal["trigger", "threshold", "comparison", "preflight"] = Field(description="What kind of rule it is.")
+    kind: Literal["trigger", "threshold", "comparison", "preflight", "glance"] = Field(
+        description="What kind of rule it is; glance: a threshold between gates."
+    )
     verdict: Verdict = Field(description="Pass, Fail, Inconclusive, NoData or Error.")
     reason: str = Field(default="", max_length=64, description="Reason, as documented.")
     value: str = Field(default="", max_length=64, description="The value judged.")
@@ -128,6 +135,19 @@ class RuleVerdict(StatusModel):
         description="Since when stable breaches it too, so that both have an incident.",
     )
     message: str = Field(default="", max_length=512, description="The sentence a person reads.")
+
+
+_OF_A_STAGE = frozenset({"threshold", GLANCE})
+
+
+def without_stage(verdicts: Sequence[RuleVerdict]) -> tuple[RuleVerdict, ...]:
+    """The verdicts that hold beyond the stage they were given in: what thresholds said is left out."""
+    return tuple([v for v in verdicts if v.kind not in _OF_A_STAGE])
+
+
+def without_glances(verdicts: tuple[RuleVerdict, ...]) -> tuple[RuleVerdict, ...]:
+    """The verdicts that decide."""
+    return tuple([v for v in verdicts if v.kind != GLANCE])
 
 
 class TestState(StatusModel):

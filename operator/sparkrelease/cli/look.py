@@ -13,6 +13,7 @@ from sparkrelease.api.spec import ReleasePolicySpec, SparkReleaseSpec
 from sparkrelease.cli.cluster import ClusterDoor
 from sparkrelease.cli.evidence import evidence_of_run
 from sparkrelease.cli.exits import CliError, ExitCode
+from sparkrelease.cli.seen import as_seen
 from sparkrelease.decide.evidence import parse_entry
 from sparkrelease.decide.resolve import ResolvedSpec, digest, resolve
 
@@ -45,6 +46,7 @@ def look_at(cluster: ClusterDoor, release: ParsedRelease, before: ReleaseView | 
     That is what the object resolves to, or, when it was edited since, what was recorded at the start of the run. A spec
     found by an earlier look is used again while it is the one followed.
     """
+    release = as_seen(release)
     run = release.status.run
     followed = run.spec_digest if run is not None and run.end is None else None
     if before is not None and before.spec is not None and digest(before.spec) == followed:

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from rich.console import Group
@@ -37,11 +38,12 @@ SETTLES_WITHIN = 5.0
 
 def show_status(cluster: ClusterDoor, name: str, form: Format) -> ExitCode:
     """Prints the screen once; the code says whether the release goes well (for --exit-code)."""
-    view = look_at(cluster, find_release(cluster, name))
+    release = find_release(cluster, name)
+    view = look_at(cluster, release)
     if form is Format.TEXT:
         print_text(render_status(view, datetime.now(UTC)))
     else:
-        print_data(describe(view), form)
+        print_data(describe(replace(view, release=release)), form)
     return verdict_code(view.release.status)
 
 

@@ -9,11 +9,11 @@ from sparkrelease.api.metrics import Threshold
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.spec import Thresholds
 from sparkrelease.api.status import RuleVerdict, StageStatus, Verdict
-from sparkrelease.decide.answers import pause_over, reading_of
+from sparkrelease.decide.answers import pause_over
 from sparkrelease.decide.basis import reading_data
 from sparkrelease.decide.checkpoints import told_thresholds
 from sparkrelease.decide.draft import Draft
-from sparkrelease.decide.facts import Missing, Role
+from sparkrelease.decide.facts import Missing
 from sparkrelease.decide.rules import WORST_FIRST, Judgement
 from sparkrelease.decide.sharedgate import since_when, suffers
 from sparkrelease.decide.stages import current_stage
@@ -81,22 +81,8 @@ def due_again(before: timedelta, observed: timedelta, length: timedelta) -> bool
     return before // pause < observed // pause
 
 
-def count_gate(d: Draft) -> None:
-    """Says how many thresholds pass now, by the readings of this round alone: no query is made for it.
-
-    A glance for people, without the least number of requests that the gate asks for; the gate judges the whole stage.
-    """
-    passing = 0
-    thresholds = thresholds_now(d)
-    for threshold in thresholds:
-        reading = reading_of(d.facts, threshold.metric, Role.CANARY, d.now)
-        if reading is not None:
-            metric, baseline = d.spec.metric(threshold.metric), baseline_of(d, threshold.metric)
-            passing += judge_threshold(threshold, metric, reading, baseline, least=1).verdict is Verdict.PASS
-    _say_gate(d, passing, len(thresholds))
-
-
-def _say_gate(d: Draft, passing: int, of: int) -> None:
+def say_gate(d: Draft, passing: int, of: int) -> None:
+    """Says how many of so many thresholds pass."""
     text = f"{passing}/{of}" if of else ""
     if d.status.gate_text != text:
         d.put(gate_text=text)
@@ -126,7 +112,7 @@ def _judge(d: Draft) -> GateResult:
     judged = {threshold.name: _judge_one(d, threshold) for threshold in thresholds_now(d)}
     verdicts = [_kept(d, one, judged[one.name], before.get(one.name)) for one in thresholds_now(d)]
     remember(d, verdicts)
-    _say_gate(d, sum(v.verdict is Verdict.PASS for v in verdicts), len(verdicts))
+    say_gate(d, sum(v.verdict is Verdict.PASS for v in verdicts), len(verdicts))
     verdict = worst(tuple(verdicts)) or Verdict.INCONCLUSIVE
     passed = f"{len(verdicts)} of {len(verdicts)} thresholds pass"
     message = passed if verdict is Verdict.PASS else _told(verdicts, verdict)

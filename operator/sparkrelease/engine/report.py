@@ -7,7 +7,17 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from zlib import crc32
 
-from sparkrelease.api.status import Condition, Next, Phase, RuleVerdict, SparkReleaseStatus, StageStatus, WeightStatus
+from sparkrelease.api.status import (
+    GLANCE,
+    Condition,
+    Next,
+    Phase,
+    RuleVerdict,
+    SparkReleaseStatus,
+    StageStatus,
+    Verdict,
+    WeightStatus,
+)
 from sparkrelease.decide.facts import Regression
 from sparkrelease.decide.plan import EventDraft
 from sparkrelease.engine.bodies import metadata_of, text_of
@@ -94,10 +104,15 @@ def _same_conditions(one: tuple[Condition, ...], other: tuple[Condition, ...]) -
 def _same_verdicts(one: tuple[RuleVerdict, ...], other: tuple[RuleVerdict, ...]) -> bool:
     if one is other:
         return True
-    return len(one) == len(other) and all(
-        a is b or (a.rule, a.kind, a.verdict, a.reason, a.since) == (b.rule, b.kind, b.verdict, b.reason, b.since)
-        for a, b in zip(one, other, strict=True)
-    )
+    return len(one) == len(other) and all(a is b or _same_verdict(a, b) for a, b in zip(one, other, strict=True))
+
+
+def _same_verdict(one: RuleVerdict, other: RuleVerdict) -> bool:
+    """A glance that passes now and is in doubt then says nothing new before the next heartbeat."""
+    if one.kind == other.kind == GLANCE:
+        return one.rule == other.rule and (one.verdict is Verdict.FAIL) is (other.verdict is Verdict.FAIL)
+    mine = (one.rule, one.kind, one.verdict, one.reason, one.since)
+    return mine == (other.rule, other.kind, other.verdict, other.reason, other.since)
 
 
 class Reporter:
