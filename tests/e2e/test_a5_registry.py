@@ -58,7 +58,7 @@ def test_bill_and_provenance_in_a_registry_let_a_run_begin_and_what_was_changed_
     since = cluster.audit_cursor()
 
     shop.release("v2", preflight=[item("sbom", kept, "licenses in none-of-them")])
-    says(shop, "sbom: ")
+    says(shop, "sbom: 2 packages under other licences")
     registry.corrupt(json.dumps(SBOM | {"version": 2}).encode())
     shop.release("v2", preflight=[item("sbom", other)])
     says(shop, f"registry {registry.host} answers something else than sha256:")
@@ -78,4 +78,7 @@ def test_bill_and_provenance_in_a_registry_let_a_run_begin_and_what_was_changed_
     for name, reference, content in (("sbom", kept, bill), ("provenance", statement, stated)):
         details = told[name]["details"]
         assert details["sha256"] == hashlib.sha256(content).hexdigest()
-        assert reference.startswith(details["file"].removesuffix("...")), details
+        assert details["file"].endswith("..."), details
+        assert reference.startswith(f"oci://{registry.host}/{REPOSITORY}@sha256:") and reference.startswith(
+            details["file"].removesuffix("...")
+        )

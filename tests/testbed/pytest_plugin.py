@@ -113,9 +113,11 @@ def registry(cluster: Cluster, tmp_path: Path) -> Iterator[Registry]:
     """An image registry that operators reach, on whichever lane."""
     session.build_for_tests(frozenset({parts.REGISTRY}))  # built before, but on a lane that needs no programs
     made = Registry(tmp_path, cluster.host_address)
-    made.start()
-    yield made
-    made.stop()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -70,7 +70,7 @@ class Contested(SpecModel):
 
     rollback_after: ShortSpan = Field(
         default=timedelta(minutes=5),
-        description="How long a contested route is held at the lower weight before the release is rolled back.",
+        description="How long a contested route is held at the lower weight before a rollback.",
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from sparkrelease.api.base import Documented, Duration, SeenWeight, StatusModel, Time
 from sparkrelease.api.rules import LIST_KEYS, LIST_TYPE
@@ -112,17 +113,11 @@ class WeightStatus(StatusModel):
     mismatches: int = Field(default=0, ge=0, description="Measurements in a row that contradict the weight.")
 
 
-GLANCE: Final = "glance"
-"""Kind of what a threshold says between gates and checks."""
-
-
 class RuleVerdict(StatusModel):
     """The last verdict of one rule."""
 
     rule: str = Field(max_length=80, description="Name of the trigger or threshold.")
-    kind: Literal["trigger", "threshold", "comparison", "preflight", "glance"] = Field(
-        description="What kind of rule it is; glance: a threshold between gates."
-    )
+    kind: Literal["trigger", "threshold", "comparison", "preflight"] = Field(description="What kind of rule it is.")
     verdict: Verdict = Field(description="Pass, Fail, Inconclusive, NoData or Error.")
     reason: str = Field(default="", max_length=64, description="Reason, as documented.")
     value: str = Field(default="", max_length=64, description="The value judged.")
@@ -137,17 +132,21 @@ class RuleVerdict(StatusModel):
     message: str = Field(default="", max_length=512, description="The sentence a person reads.")
 
 
-_OF_A_STAGE = frozenset({"threshold", GLANCE})
+def read_glance(text: str) -> RuleVerdict | None:
+    """What a threshold said between gates, as it is stored; None when it cannot be read."""
+    try:
+        return RuleVerdict.model_validate_json(text)
+    except ValidationError:
+        return None
 
 
-def without_stage(verdicts: Sequence[RuleVerdict]) -> tuple[RuleVerdict, ...]:
-    """The verdicts that hold beyond the stage they were given in: what thresholds said is left out."""
-    return tuple([v for v in verdicts if v.kind not in _OF_A_STAGE])
-
-
-def without_glances(verdicts: tuple[RuleVerdict, ...]) -> tuple[RuleVerdict, ...]:
-    """The verdicts that decide."""
-    return tuple([v for v in verdicts if v.kind != GLANCE])
+def glance_fails(text: str) -> bool:
+    """Whether the threshold fails, at a quarter of what `read_glance` takes: it is asked at every round."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(body, Mapping) and body.get("verdict") == Verdict.FAIL
 
 
 class TestState(StatusModel):
@@ -324,6 +323,7 @@ class SparkReleaseStatus(StatusModel):
     weight: WeightStatus = Field(default=WeightStatus(), description="Canary weight.")
     verdict: Verdict | None = Field(default=None, description="Worst last verdict of all rules.")
     verdicts: tuple[RuleVerdict, ...] = Field(default=(), max_length=160, description="Last verdict per rule.")
+    glances: tuple[str, ...] = Field(default=(), max_length=64, description="What thresholds say now (JSON).")
     preflight: PreflightStatus | None = Field(default=None, description="Last preflight.")
     gate_text: str = Field(default="", max_length=16, description="Thresholds passing, or signatures, such as 6/6.")
     tests: tuple[TestState, ...] = Field(default=(), max_length=16, description="State of the comparisons.")

@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
+import json
+
 from sparkrelease.api.metrics import Threshold
 from sparkrelease.api.spec import Thresholds
-from sparkrelease.api.status import GLANCE, Verdict
+from sparkrelease.api.status import Verdict
 from sparkrelease.decide.answers import reading_or_missing
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Role
-from sparkrelease.decide.gate import baseline_of, say_gate, thresholds_now
+from sparkrelease.decide.gate import baseline_of
 from sparkrelease.decide.rules import Judgement
 from sparkrelease.decide.thresholds import judge_threshold
-from sparkrelease.decide.verdicts import remember, said
 
 
-def glance_at_stage(d: Draft) -> None:
-    """Shows what the thresholds of the stage's gate say now, and how many pass."""
-    thresholds = thresholds_now(d)
-    say_gate(d, _glance(d, thresholds), len(thresholds))
-
-
-def glance_at_watch(d: Draft) -> None:
-    """Shows what the thresholds of the watch's checks say now."""
-    _glance(d, tuple({t.name: t for t in (*d.spec.gate_thresholds, *d.spec.criteria)}.values()))
-
-
-def _glance(d: Draft, thresholds: Thresholds) -> int:
-    """How many pass by the readings of this round alone: no query is made for it.
+def glance(d: Draft, thresholds: Thresholds) -> int:
+    """Shows what these thresholds say by the readings of this round, for which no query is made; how many pass.
 
     It does without the least number of requests that a gate asks for, which judges the whole stage.
     """
-    before = {v.rule: v for v in d.status.verdicts if v.kind == GLANCE}
     judged = {threshold.name: _judge(d, threshold) for threshold in thresholds}
-    if judged:
-        remember(d, [said(name, GLANCE, one, None, before.get(name)) for name, one in judged.items()])
+    told = tuple([_text(name, one) for name, one in judged.items()])
+    if told != d.status.glances:
+        d.put(glances=told)
     return sum(one.verdict is Verdict.PASS for one in judged.values())
 
 
 def _judge(d: Draft, threshold: Threshold) -> Judgement:
     metric, baseline = d.spec.metric(threshold.metric), baseline_of(d, threshold.metric)
-    reading = reading_or_missing(d.facts, threshold.metric, Role.CANARY, d.on_route, d.now)
+    reading = reading_or_missing(d.facts, threshold.metric, Role.CANARY, d.canary_share, d.now)
     return judge_threshold(threshold, metric, reading, baseline, least=1)
+
+
+def _text(name: str, said: Judgement) -> str:
+    """A verdict as `read_glance` reads it. One string: for a list of objects the definition has no room."""
+    body = {
+        "rule": name,
+        "kind": "threshold",
+        "verdict": said.verdict.value,
+        "reason": said.reason.value,
+        "value": said.value[:64],
+        "message": said.message[:512],
+    }
+    return json.dumps(body, ensure_ascii=False)

@@ -14,7 +14,7 @@ from datetime import datetime
 from sparkrelease import __version__
 from sparkrelease.api.conditions import ConditionType, clear_condition
 from sparkrelease.api.spec import DeletionPolicy
-from sparkrelease.api.status import EvidenceStatus, SparkReleaseStatus, without_glances
+from sparkrelease.api.status import EvidenceStatus, SparkReleaseStatus
 from sparkrelease.decide import codec
 from sparkrelease.decide.facts import Facts
 from sparkrelease.decide.resolve import ResolvedSpec, digest
@@ -113,7 +113,7 @@ def _kept_status(status: SparkReleaseStatus) -> SparkReleaseStatus:
             "untold": (),
             "original_route": original.model_copy(update={"state": ""}) if original is not None else None,
             "history": tuple(one.model_copy(update={"evidence": EvidenceStatus()}) for one in status.history[:1]),
-            "verdicts": without_glances(status.verdicts),
+            "glances": (),
             "conditions": clear_condition(status.conditions, ConditionType.EVIDENCE_COMPLETE),
         }
     )

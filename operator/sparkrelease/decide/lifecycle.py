@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
-from sparkrelease.api.status import Phase, SparkReleaseStatus, without_glances
+from sparkrelease.api.status import Phase, SparkReleaseStatus
 from sparkrelease.decide.atrest import rest
 from sparkrelease.decide.commands import take_command
 from sparkrelease.decide.deletion import delete
@@ -77,7 +77,7 @@ def _say_common(d: Draft) -> None:
     elif d.status.evidence.entries:
         d.condition(ConditionType.EVIDENCE_COMPLETE, "True", Reason.EVIDENCE_STORED, d.status.evidence.head)
     if d.status.phase is Phase.PROGRESSING or d.run is not None:
-        d.put(verdict=worst(without_glances(d.status.verdicts)))
+        d.put(verdict=worst(d.status.verdicts))
     if d.facts.generation > d.status.observed_generation or d.facts.epoch > d.status.epoch:
         d.put(
             observed_generation=max(d.status.observed_generation, d.facts.generation),

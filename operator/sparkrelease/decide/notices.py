@@ -9,14 +9,7 @@ from datetime import datetime
 
 from sparkrelease.api.notifications import Topic
 from sparkrelease.api.reasons import Reason
-from sparkrelease.api.status import (
-    EvidenceStatus,
-    HistoryEntry,
-    RuleVerdict,
-    SparkReleaseStatus,
-    Verdict,
-    without_glances,
-)
+from sparkrelease.api.status import EvidenceStatus, HistoryEntry, RuleVerdict, SparkReleaseStatus, Verdict
 from sparkrelease.decide.limitwords import limit_of
 from sparkrelease.decide.plan import EventDraft, Severity
 from sparkrelease.decide.resolve import ResolvedSpec
@@ -228,11 +221,7 @@ def _rules(
     def meant(verdict: RuleVerdict) -> bool:
         return verdict.rule == trigger or (bool(verdict.message) and verdict.message in event.message)
 
-    found = (
-        verdict
-        for verdict in without_glances(status.verdicts)
-        if verdict.verdict is not Verdict.PASS and meant(verdict)
-    )
+    found = (verdict for verdict in status.verdicts if verdict.verdict is not Verdict.PASS and meant(verdict))
     return tuple(
         RuleSaid(v.rule, v.verdict, v.value, limit_of(v.kind, v.rule, spec) if spec else "", v.message) for v in found
     )[:MOST_RULES]

@@ -16,8 +16,8 @@ from sparkrelease.decide.comparison import compare
 from sparkrelease.decide.datahealth import Health, assess, say_health
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Role
-from sparkrelease.decide.gate import GateResult, ask_gate, doubt, due_again
-from sparkrelease.decide.glance import glance_at_stage
+from sparkrelease.decide.gate import GateResult, ask_gate, doubt, due_again, say_gate, thresholds_now
+from sparkrelease.decide.glance import glance
 from sparkrelease.decide.goahead import mind_go
 from sparkrelease.decide.managed import copied, has_new_template, is_managed, mind_workload, nothing_differs
 from sparkrelease.decide.regress import mind_lost_evidence, mind_regression
@@ -215,13 +215,15 @@ def _run_stage(d: Draft, run: Run, *, observing: bool) -> None:
     if stage is None or status is None:
         return
     moved = run_clock(d, status, counting=observing, length=stage.duration, what=f"gate {stage.name}")
+    thresholds = () if resting(d) else thresholds_now(d)
+    passing = glance(d, thresholds)
     if past_deadline(d, moved, stage.duration):
         return
     if resting(d):
         if observing and moved.observed >= stage.duration and (_raise_allowed(d) or run.dry):
             enter_stage(d, 0)
         return
-    glance_at_stage(d)
+    say_gate(d, passing, len(thresholds))
     unsigned = awaits_stage(d, moved)
     if observing and moved.observed >= stage.duration and not unsigned:
         why = doubt(d) if d.facts.gate is None and status.passed_at is None else None

@@ -75,6 +75,7 @@ def start_run(d: Draft, stable: str, canary: str) -> None:
         weight=WeightStatus(observed=d.facts.route.canary_weight),
         verdict=None,
         verdicts=warned(d),
+        glances=(),
         gate_text="",
         tests=(),
         baselines=_frozen_baselines(d),

@@ -17,7 +17,7 @@ def promote(d: Draft, message: str) -> None:
     if run is None:
         return
     d.put_run(promoted_at=d.now)
-    d.put(stage=None, watch=None, next=Next(what="stable catches up"), gate_text="", incident=None)
+    d.put(stage=None, watch=None, next=Next(what="stable catches up"), gate_text="", glances=(), incident=None)
     weight = d.spec.stages[-1].weight
     d.entry(Reason.PROMOTED, message, {"weight": weight, **_promoted_template(d)})
     d.event(Reason.PROMOTED, message)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sparkrelease.api.base import format_duration
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.spec import Stage
-from sparkrelease.api.status import Next, StageStatus, without_stage
+from sparkrelease.api.status import Next, StageStatus
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.resolve import ResolvedSpec
 
@@ -43,7 +43,8 @@ def enter_stage(d: Draft, index: int) -> None:
     weight, mirror = level(d.spec, stage)
     d.put(
         stage=StageStatus(index=index + 1, count=count, name=stage.name, entered_at=d.now),
-        verdicts=without_stage(d.status.verdicts),
+        verdicts=tuple(v for v in d.status.verdicts if v.kind != "threshold"),
+        glances=(),
         gate_text="",
         watch=None,
         **place(index, count, weight, mirror),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sparkrelease.api.reasons import Reason
-from sparkrelease.api.status import StageStatus, without_stage
+from sparkrelease.api.status import StageStatus
 from sparkrelease.decide.checkpoints import basis
 from sparkrelease.decide.draft import WEIGHT_STEP, Draft, same_weight, told
 from sparkrelease.decide.stages import level, mirror_data, place, run_under_stages
@@ -39,7 +39,8 @@ def step_back(d: Draft, trigger: str, reason: Reason, message: str, to: str | No
     before, copied = d.on_route, d.mirrored
     d.put(
         stage=StageStatus(index=index + 1, count=status.count, name=stage.name, entered_at=d.now),
-        verdicts=without_stage(d.status.verdicts),
+        verdicts=tuple(v for v in d.status.verdicts if v.kind != "threshold"),
+        glances=(),
         gate_text="",
         watch=None,
         **place(index, status.count, weight, mirror),

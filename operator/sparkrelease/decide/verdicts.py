@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sparkrelease.api.status import GLANCE, RuleVerdict
+from sparkrelease.api.status import RuleVerdict
 from sparkrelease.decide.burnrates import burn_factors
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.resolve import ResolvedSpec, per_spec
@@ -25,7 +25,6 @@ def remember(d: Draft, verdicts: list[RuleVerdict]) -> None:
 def _rules(spec: ResolvedSpec) -> frozenset[tuple[str, str]]:
     """Kind and name of every rule that has a verdict."""
     names = {("trigger", t.name) for t in spec.triggers} | {("threshold", t.name) for t in spec.thresholds}
-    names |= {(GLANCE, t.name) for t in spec.thresholds}
     names |= {("threshold", rule) for rule in burn_factors(spec)}
     tests = spec.comparison.tests if spec.comparison else ()
     return frozenset(names | {("comparison", f"comparison/{test.metric}") for test in tests})

@@ -22,7 +22,7 @@ from sparkrelease.decide.checkpoints import FAILED, told_rules, told_thresholds
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import SpanAsk
 from sparkrelease.decide.gate import baseline_of
-from sparkrelease.decide.glance import glance_at_watch
+from sparkrelease.decide.glance import glance
 from sparkrelease.decide.limitwords import limit_of
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.decide.rollback import roll_back
@@ -89,7 +89,7 @@ def watch_on(d: Draft, *, observing: bool, may_promote: Callable[[Draft], bool])
     watch, status, stage = d.spec.watch, d.status.watch, d.status.stage
     if watch is None or status is None or stage is None:
         return
-    glance_at_watch(d)
+    glance(d, tuple({t.name: t for t in (*d.spec.gate_thresholds, *d.spec.criteria)}.values()))
     due = _due(watch, status)
     number = min(status.check + 1, status.of)
     clock = run_clock(d, stage, counting=observing, length=due, what=f"check {number}/{status.of}")

@@ -8,15 +8,14 @@ from datetime import timedelta
 from zlib import crc32
 
 from sparkrelease.api.status import (
-    GLANCE,
     Condition,
     Next,
     Phase,
     RuleVerdict,
     SparkReleaseStatus,
     StageStatus,
-    Verdict,
     WeightStatus,
+    glance_fails,
 )
 from sparkrelease.decide.facts import Regression
 from sparkrelease.decide.plan import EventDraft
@@ -46,24 +45,25 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def says_the_same(one: SparkReleaseStatus, other: SparkReleaseStatus) -> bool:
-    """Whether nothing but time, counts, the wording of numbers and the writer's epoch differs.
+def says_the_same(now: SparkReleaseStatus, told: SparkReleaseStatus) -> bool:
+    """Whether nothing but time, counts, the wording of numbers and the writer's epoch differs from what was told.
 
     What was not touched is identical, which is what makes this cheap.
     """
-    if one is other:
+    if now is told:
         return True
     for name in _PLAIN:
-        mine, theirs = getattr(one, name), getattr(other, name)
+        mine, theirs = getattr(now, name), getattr(told, name)
         if mine is not theirs and mine != theirs:
             return False
     return (
-        _same_next(one.next, other.next)
-        and _same_weight(one.weight, other.weight)
-        and _same_stage(one.stage, other.stage)
-        and _same_conditions(one.conditions, other.conditions)
-        and _same_verdicts(one.verdicts, other.verdicts)
-        and (one.gate_text == other.gate_text or one.phase is not Phase.AWAITING_APPROVAL)
+        _same_next(now.next, told.next)
+        and _same_weight(now.weight, told.weight)
+        and _same_stage(now.stage, told.stage)
+        and _same_conditions(now.conditions, told.conditions)
+        and _same_verdicts(now.verdicts, told.verdicts)
+        and _same_glances(now.glances, told.glances)
+        and (now.gate_text == told.gate_text or now.phase is not Phase.AWAITING_APPROVAL)
     )
 
 
@@ -104,15 +104,20 @@ def _same_conditions(one: tuple[Condition, ...], other: tuple[Condition, ...]) -
 def _same_verdicts(one: tuple[RuleVerdict, ...], other: tuple[RuleVerdict, ...]) -> bool:
     if one is other:
         return True
-    return len(one) == len(other) and all(a is b or _same_verdict(a, b) for a, b in zip(one, other, strict=True))
+    return len(one) == len(other) and all(
+        a is b or (a.rule, a.kind, a.verdict, a.reason, a.since) == (b.rule, b.kind, b.verdict, b.reason, b.since)
+        for a, b in zip(one, other, strict=True)
+    )
 
 
-def _same_verdict(one: RuleVerdict, other: RuleVerdict) -> bool:
-    """A glance that passes now and is in doubt then says nothing new before the next heartbeat."""
-    if one.kind == other.kind == GLANCE:
-        return one.rule == other.rule and (one.verdict is Verdict.FAIL) is (other.verdict is Verdict.FAIL)
-    mine = (one.rule, one.kind, one.verdict, one.reason, one.since)
-    return mine == (other.rule, other.kind, other.verdict, other.reason, other.since)
+def _same_glances(now: tuple[str, ...], told: tuple[str, ...]) -> bool:
+    """What a threshold says now is news when it begins to fail; all else about it waits for the next heartbeat."""
+    if now is told:
+        return True
+    pairs = zip(now, told, strict=False)
+    return len(now) == len(told) and not any(
+        mine != old and glance_fails(mine) and not glance_fails(old) for mine, old in pairs
+    )
 
 
 class Reporter:

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from sparkrelease.api.status import GLANCE, RuleVerdict, SparkReleaseStatus, Verdict
+from sparkrelease.api.status import SparkReleaseStatus, Verdict
 from sparkrelease.engine.report import says_the_same
 
 
-def status(*verdicts: tuple[str, Verdict]) -> SparkReleaseStatus:
-    said = [{"rule": f"rule-{n}", "kind": kind, "verdict": verdict} for n, (kind, verdict) in enumerate(verdicts)]
-    return SparkReleaseStatus(verdicts=tuple(RuleVerdict.model_validate(one) for one in said))
+def status(*said: Verdict) -> SparkReleaseStatus:
+    body = [{"rule": f"rule-{n}", "kind": "threshold", "verdict": verdict} for n, verdict in enumerate(said)]
+    return SparkReleaseStatus(glances=tuple(json.dumps(one) for one in body))
 
 
 @pytest.mark.parametrize(
-    ("kind", "before", "now", "same"),
+    ("told", "now", "same"),
     [
-        (GLANCE, Verdict.PASS, Verdict.INCONCLUSIVE, True),
-        (GLANCE, Verdict.NO_DATA, Verdict.PASS, True),
-        (GLANCE, Verdict.PASS, Verdict.FAIL, False),
-        (GLANCE, Verdict.FAIL, Verdict.INCONCLUSIVE, False),
-        ("threshold", Verdict.PASS, Verdict.INCONCLUSIVE, False),
-        ("trigger", Verdict.NO_DATA, Verdict.PASS, False),
+        (Verdict.PASS, Verdict.INCONCLUSIVE, True),
+        (Verdict.NO_DATA, Verdict.PASS, True),
+        (Verdict.FAIL, Verdict.PASS, True),
+        (Verdict.FAIL, Verdict.FAIL, True),
+        (Verdict.PASS, Verdict.FAIL, False),
+        (Verdict.INCONCLUSIVE, Verdict.FAIL, False),
     ],
 )
-def test_a_glance_is_news_when_it_fails_or_no_longer_fails(
-    kind: str, before: Verdict, now: Verdict, same: bool
-) -> None:
-    assert says_the_same(status((kind, before)), status((kind, now))) is same
+def test_what_a_threshold_says_now_is_news_when_it_begins_to_fail(told: Verdict, now: Verdict, same: bool) -> None:
+    assert says_the_same(status(Verdict.PASS, now), status(Verdict.PASS, told)) is same
 
 
-def test_a_first_glance_is_news() -> None:
-    assert not says_the_same(status(), status((GLANCE, Verdict.PASS)))
+def test_the_first_word_of_a_threshold_is_news() -> None:
+    assert not says_the_same(status(Verdict.PASS), status())
+
+
+def test_what_cannot_be_read_is_no_news() -> None:
+    garbled = SparkReleaseStatus(glances=("{", "[]", '{"verdict": 1}'))
+    assert says_the_same(garbled, status(Verdict.PASS, Verdict.PASS, Verdict.PASS))

@@ -59,7 +59,7 @@ class Feed:
         followed.view = view
         if followed.version != release.resource_version:
             followed.version = release.resource_version
-            followed.samples.add(release.status)
+            followed.samples.add(view.release.status)
         return followed
 
     def serve(self, every: float, stop: threading.Event) -> None:
