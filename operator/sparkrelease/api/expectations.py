@@ -15,9 +15,10 @@ from enum import StrEnum
 EXPECTATION = r"^[^ ]+( [^ ]+ .+)?$"
 """The form as far as the API server checks it."""
 
-_FORM = re.compile(r"(?P<subject>\.[^ ]+|[-A-Za-z0-9_]+)(?: (?P<op>==|!=|<|<=|>=|>|has|in) (?P<value>.+))?")
+_FORM = re.compile(r"(?P<subject>\.[^ ]+|[-A-Za-z0-9_]+)(?: (?P<op>==|!=|<|<=|>=|>|has|lacks|in) (?P<value>.+))?")
 _PATH = re.compile(r"(?:\.[^.\[\]\s]+|\.?\[\d{1,6}\])+")
 _STEP = re.compile(r"\.([^.\[\]\s]+)|\.?\[(\d+)\]")
+_BETWEEN_WORDS = re.compile(r"[\s;,]+")
 
 
 class Op(StrEnum):
@@ -31,11 +32,16 @@ class Op(StrEnum):
     ABOVE = ">"
     HAS = "has"
     """The text contains the value."""
+    LACKS = "lacks"
+    """None of them (commas between) is a word of the text, in capitals or not; blanks, `;` and `,` part words."""
     IN = "in"
     """Each of them is on the list (commas between)."""
     THERE = ""
     """The subject is there."""
 
+
+DENIALS = frozenset({Op.OTHER, Op.LACKS})
+"""Comparisons that say what is not: where a subject has several texts, each of them has to meet one."""
 
 NUMBERS = frozenset({Op.BELOW, Op.AT_MOST, Op.AT_LEAST, Op.ABOVE})
 """Comparisons that need a number on both sides."""
@@ -84,6 +90,11 @@ class Expectation:
         """The value as a list."""
         return tuple(name for name in (part.strip() for part in self.value.split(",")) if name)
 
+    def names_in(self, found: str) -> tuple[str, ...]:
+        """Those of the list that are words of a text."""
+        words = {word.casefold() for word in _BETWEEN_WORDS.split(found)}
+        return tuple(name for name in self.names if name.casefold() in words)
+
     def holds_of(self, found: str) -> bool:
         """Whether a text meets it; of texts that are both numbers the numbers are compared."""
         match self.op:
@@ -91,6 +102,8 @@ class Expectation:
                 return True
             case Op.HAS:
                 return self.value in found
+            case Op.LACKS:
+                return not self.names_in(found)
             case Op.IN:
                 return found in self.names
             case _:
@@ -142,7 +155,7 @@ def _fault(read: Expectation, kind: str) -> str | None:
         return f"{read.subject} needs one of: {', '.join(sorted(op or 'nothing' for op in ops))}"
     if math.isnan(read.number) and (read.op in NUMBERS or read.subject in _NUMERIC):
         return f"{read.value!r} is not a number"
-    return "the list is empty" if read.op is Op.IN and not read.names else None
+    return "the list is empty" if read.op in {Op.IN, Op.LACKS} and not read.names else None
 
 
 def steps_of(path: str) -> tuple[str | int, ...]:

@@ -25,6 +25,8 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
         (".checks[0].score >= 0.8", "http", Expectation(".checks[0].score", Op.AT_LEAST, "0.8")),
         ("licenses in MIT, Apache-2.0", "sbom", Expectation("licenses", Op.IN, "MIT, Apache-2.0")),
         ("high <= 5", "vulnerabilities", Expectation("high", Op.AT_MOST, "5")),
+        ("Content-Security-Policy lacks *, 'unsafe-eval'", "http",
+         Expectation("Content-Security-Policy", Op.LACKS, "*, 'unsafe-eval'")),
         ("log has 0 pending", "job", Expectation("log", Op.HAS, "0 pending")),
     ],
 )  # fmt: skip
@@ -48,6 +50,8 @@ def test_a_line_is_read_as_it_is_written(line: str, kind: str, read: Expectation
         (". == 1", "http", "is not a subject"),
         ("licenses == MIT", "sbom", "needs one of"),
         ("licenses in  , ", "sbom", "the list is empty"),
+        ("Server lacks ,", "http", "the list is empty"),
+        ("log lacks error", "job", "needs one of"),
         ("critical == 0", "sbom", "nothing that sbom knows"),
         ("anything", "file", "nothing that file knows"),
     ],
@@ -87,6 +91,23 @@ def test_reading_never_fails_otherwise_than_with_a_sentence(text: str, kind: str
 def test_a_number_is_never_met_by_a_text() -> None:
     assert not Expectation("status", Op.AT_MOST, "5").holds_of("none")
     assert not Expectation("status", Op.ABOVE, "5").holds_of("")
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ("default-src 'self' https://*.example.com; report-uri /r", ()),
+        ("default-src *", ("*",)),
+        ("default-src 'self';script-src * 'Unsafe-Eval'", ("*", "'unsafe-eval'")),
+        ("default-src 'self', script-src HTTPS:", ("https:",)),
+        ("img-src https://a.example", ()),
+        ("", ()),
+    ],
+)
+def test_a_text_lacks_what_is_no_word_of_it_however_it_is_written(found: str, words: tuple[str, ...]) -> None:
+    line = Expectation("Content-Security-Policy", Op.LACKS, "*, https:, 'unsafe-eval'")
+    assert line.names_in(found) == words
+    assert line.holds_of(found) is not bool(words)
 
 
 def test_a_path_is_names_and_places() -> None:

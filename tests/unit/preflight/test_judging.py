@@ -92,6 +92,28 @@ def test_an_answer_that_is_not_fails_with_what_was_found(expect: list[str], stat
     assert says in failed.message
 
 
+@pytest.mark.parametrize("line", ["X-Build-SHA", "X-Build-SHA != v9", "X-Build-SHA lacks v9"])
+@pytest.mark.parametrize("value", ["", " "])
+def test_a_header_without_a_value_is_none(line: str, value: str) -> None:
+    assert answered([line], X_Build_SHA=value).message == "no header X-Build-SHA"
+
+
+@pytest.mark.parametrize(
+    ("line", "passes"),
+    [("Via == a", True), ("Via has b", True), ("Via == c", False), ("Via != a", False), ("Via lacks c, b", False)],
+)
+def test_of_a_header_that_comes_twice_one_says_what_is_wanted_and_none_what_is_not(line: str, *, passes: bool) -> None:
+    told = (("Via", "a"), ("via", "b"))
+    check = judge(item(http="http://web/", expect=[line]), HttpAnswer("http://web/", 200, told, b"", 0.02))
+    assert check.verdict is (Verdict.PASS if passes else Verdict.FAIL)
+
+
+def test_words_that_should_not_be_there_are_named_in_header_and_body_alike() -> None:
+    lines = ["Policy lacks *, https:", ".roles lacks admin, root"]
+    failed = answered(lines, body={"roles": "root, ops"}, Policy="a *; b https: *")
+    assert failed.message == "Policy has *, https:, expected none of that; .roles has root, expected none of that"
+
+
 def test_a_body_that_is_not_json_has_no_fields() -> None:
     assert "not JSON" in answered([".a"], body=b"<html>").message
     assert "not JSON" in answered([".a"], body=b"[" * 100_000).message

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import assert_never
 
-from sparkrelease.api.expectations import Expectation, Op, steps_of
+from sparkrelease.api.expectations import DENIALS, Expectation, Op, steps_of
 from sparkrelease.api.preflight import PreflightItem
 from sparkrelease.api.status import Verdict
 from sparkrelease.decide.facts import Check
@@ -104,10 +104,24 @@ def _http_faults(item: PreflightItem, answer: HttpAnswer) -> Iterator[str]:
             yield from _field_fault(expected, document)
         else:
             found = [value for name, value in answer.headers if name.lower() == expected.subject.lower()]
-            if not found:
-                yield f"no header {expected.subject}"
-            elif not any(expected.holds_of(value) for value in found):
-                yield f"{expected.subject}: {_short(found[0])}, expected {expected.text}"
+            yield from _header_fault(expected, [value for value in found if value.strip()])
+
+
+def _header_fault(expected: Expectation, found: list[str]) -> Iterator[str]:
+    """A header that is empty is none. Of one that comes twice, one must say it, or none the contrary."""
+    if not found:
+        yield f"no header {expected.subject}"
+        return
+    bad = [value for value in found if not expected.holds_of(value)]
+    if bad and (expected.op in DENIALS or len(bad) == len(found)):
+        yield _other(expected, bad[0], f"{expected.subject}: {_short(bad[0])}")
+
+
+def _other(expected: Expectation, found: str, shown: str) -> str:
+    """What was found instead; of a list of words that must not be there, those that are."""
+    if expected.op is Op.LACKS:
+        return f"{expected.subject} has {_short(', '.join(expected.names_in(found)))}, expected none of that"
+    return f"{shown}, expected {expected.text}"
 
 
 def _redirect(answer: HttpAnswer) -> str:
@@ -131,7 +145,7 @@ def _field_fault(expected: Expectation, document: object) -> Iterator[str]:
     if found is _ABSENT:
         yield f"no field {expected.subject}"
     elif not expected.holds_of(_text(found)):
-        yield f"{expected.subject} is {_short(_text(found))}, expected {expected.text}"
+        yield _other(expected, _text(found), f"{expected.subject} is {_short(_text(found))}")
 
 
 def _at(document: object, path: str) -> object:
