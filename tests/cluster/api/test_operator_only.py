@@ -65,6 +65,17 @@ def never_judged(at: str) -> Node:
     return {"thresholds": [{"name": "late", "metric": "http", "max": 0.01, "at": at}]}
 
 
+def acting(**fields: object) -> Node:
+    """A release whose one trigger does something."""
+    return {"triggers": [TRIGGER | fields]}
+
+
+def checked(**item: object) -> Node:
+    """A release with one item of preflight."""
+    return {"preflight": [{"name": "check", **item}]}
+
+
+SETTINGS = {"configMap": "settings", "set": {"FLOOR": "0.65"}}
 SCHEMA = "/spec/versions/0/schema/openAPIV3Schema"
 RULES = f"{SCHEMA}/properties/spec/properties/settle/properties/steps/x-kubernetes-validations"
 """Where the rule on the steps of a settling is in the definition."""
@@ -96,6 +107,66 @@ CASES = [
     ),
     Case("a threshold of a watch that is not", "InvalidSpec", "spec.thresholds[late].at: watch", never_judged("watch")),
     Case("a threshold of no mirror", "InvalidSpec", "spec.thresholds[late].at: mirror", never_judged("mirror")),
+    Case(
+        "a watch that looks at every moment",
+        "InvalidSpec",
+        "spec.watch.every: must be longer than 0s",
+        {"watch": {"duration": "1h", "every": "0s"}},
+        {"watch": {"duration": "1h", "every": "1m"}},
+    ),
+    Case(
+        "an error budget of a quantile",
+        "InvalidSpec",
+        "spec.errorBudget.metric",
+        {"metrics": [ERRORS, LATENCY], "errorBudget": {"metric": "latency", "objective": 0.9}},
+    ),
+    Case(
+        "a step back to no stage",
+        "InvalidSpec",
+        "spec.triggers[burst].stage: no stage is called first",
+        acting(action="stepBack", stage="first"),
+        acting(action="stepBack", stage="full"),
+    ),
+    Case(
+        "a stage for a trigger that goes to none",
+        "InvalidSpec",
+        "stage belongs to the action stepBack",
+        acting(action="hold", stage="full"),
+        acting(action="hold"),
+    ),
+    Case(
+        "a counter-move that moves nothing",
+        "InvalidSpec",
+        "mitigation.set",
+        acting(action="mitigate", mitigation=SETTINGS | {"set": {}}),
+    ),
+    Case(
+        "a counter-move beside a rollback",
+        "InvalidSpec",
+        "mitigation belongs to the actions mitigate, stepBack and notify",
+        acting(action="rollback", mitigation=SETTINGS),
+        acting(action="rollback"),
+    ),
+    Case(
+        "a query of preflight without a limit",
+        "InvalidSpec",
+        "spec.preflight[0].expect: a query needs a limit",
+        checked(promql="sum(up)"),
+        checked(promql="sum(up)", expect=["value >= 1"]),
+    ),
+    Case(
+        "words that no header is to have, and none named",
+        "InvalidSpec",
+        "spec.preflight[0].expect[0]: the list is empty",
+        checked(http="http://$canary/", expect=["X-Version lacks ,"]),
+        checked(http="http://$canary/", expect=["X-Version lacks v9"]),
+    ),
+    Case(
+        "a file that nothing binds",
+        "InvalidSpec",
+        "spec.preflight[0].artifact: a file is bound by its digest or a signature",
+        checked(artifact="release-files/sbom.json", kind="sbom"),
+    ),
     Case("a server nobody declared", "PrometheusUnknown", "elsewhere", {"prometheus": "elsewhere"}),
     Case("an alert that no server has loaded", "AlertMissing", "NoSuchBurnRate1h", {"prometheus": "watched"}),
     Case("a route that does not exist", "RouteNotFound", "absent", {"traffic": traffic(**route("absent"))}),

@@ -56,6 +56,8 @@ FORM_ALONE_RIGHT = [
     (QUERY | {"expect": ["value == 1", "status == 200"]}, ".expect[1]", "nothing that promql knows"),
     (GOOD_ITEM | {"expect": ["status ~ 200"]}, ".expect[0]", "is not a subject with a comparison"),
     (GOOD_ITEM | {"expect": [".a[x] == 1"]}, ".expect[0]", "is not a path"),
+    (GOOD_ITEM | {"expect": ["Server lacks ,"]}, ".expect[0]", "the list is empty"),
+    (GOOD_ITEM | {"expect": ["status lacks 500"]}, ".expect[0]", "status needs one of"),
     (GOOD_ITEM | {"timeout": "0s"}, ".timeout", "longer than 0s"),
     (GOOD_ITEM | {"timeout": "25h"}, ".timeout", "at most 24h"),
     (GOOD_ITEM | {"kind": "sbom"}, ".kind", "belongs to an artifact"),
