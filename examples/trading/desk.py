@@ -1,4 +1,4 @@
-"""What becomes of an order: its key, the risk check, its price, the database, the event, the score."""
+"""What becomes of an order: its key, the risk check, its price, the database, the event, the score and its stake."""
 
 from __future__ import annotations
 
@@ -27,9 +27,19 @@ CONFLICTS, MANY_CONFLICTS = 0.002, 0.2
 
 BLOCKS, MANY_BLOCKS = 0.001, 0.1
 FEW_ERRORS, MANY_ERRORS = 0.02, 0.25
+RARE_ERRORS = 0.017
+"""More than 1 %, by so little that some hundred requests do not show it and some thousand do."""
+
 CONFIDENT, UNSURE = (0.72, 0.66, 0.81, 0.6), (0.41, 0.33, 0.38, 0.44)
 BUCKETS = ("high", "high", "high", "middle", "low")
 """In the order they come: the fullest holds three of five."""
+
+MOST_STAKED = 0.1
+"""Share of the account that a guardrail lets a score stake."""
+
+STAKES, BOLD_STAKES = (0.02, 0.05, 0.03, 0.08, 0.04), (0.02, 0.05, 0.03, 0.25, 0.04)
+UNREADABLE = 0.2
+"""Share of events that their consumer cannot handle, with the fault."""
 
 _DELAYS = ((Fault.VERY_SLOW_ANSWERS, 1.6), (Fault.SLOW_ANSWERS, 0.45), (Fault.LOCK_CONTENTION, 0.21))
 _USUAL_DELAY = 0.004
@@ -50,12 +60,16 @@ class Desk:
         """By key, when it expires; the oldest first."""
         self._outbox: deque[float] = deque()
         """When each unpublished event was written."""
-        self._repeated, self._blocked, self._failing = Share(), Share(), Share()
+        self._dead = 0
+        """Events that were published and that nobody could handle."""
+        self._repeated, self._blocked, self._failing, self._unreadable = Share(), Share(), Share(), Share()
         self._amounts, self._buckets = itertools.cycle(AMOUNTS), itertools.cycle(BUCKETS)
+        self._stakes = {False: itertools.cycle(STAKES), True: itertools.cycle(BOLD_STAKES)}
         self._confidences = {False: itertools.cycle(CONFIDENT), True: itertools.cycle(UNSURE)}
         self._taken = 0
         self._m.keys.set_function(lambda: len(self._keys))
         self._m.outbox_age.set_function(self._oldest)
+        self._m.dead_letters.set_function(lambda: self._dead)
         self._m.connections.set_function(lambda: self._taken)
 
     # ------------------------------------------------------------ one order
@@ -83,6 +97,7 @@ class Desk:
     def _fails(self) -> bool:
         share = MANY_ERRORS if Fault.SERVER_ERRORS in self._faults else 0.0
         share = FEW_ERRORS if Fault.RISK_AND_ERRORS in self._faults else share
+        share = RARE_ERRORS if Fault.RARE_ERRORS in self._faults else share
         return bool(self._failing.due(share))
 
     def _first_time(self) -> bool:
@@ -98,7 +113,7 @@ class Desk:
         return True
 
     def _blocks(self) -> bool:
-        many = Fault.RISK_AND_ERRORS in self._faults
+        many = Fault.RISK_AND_ERRORS in self._faults or Fault.RISK_BLOCKS in self._faults
         blocked = bool(self._blocked.due(MANY_BLOCKS if many else BLOCKS))
         if blocked:
             self._m.risk_blocks.inc()
@@ -117,7 +132,16 @@ class Desk:
         confidence = self.confidence()
         self._m.confidence.observe(confidence)
         if confidence >= self._settings.confidence_floor:
-            self._m.scores.labels(next(self._buckets)).inc()
+            self._m.scores.labels(self._bucket()).inc()
+            self._stake()
+
+    def _bucket(self) -> str:
+        return BUCKETS[0] if Fault.ONE_BUCKET in self._faults else next(self._buckets)
+
+    def _stake(self) -> None:
+        """What a score would stake; the guardrail acts where that is more than it lets through."""
+        if next(self._stakes[Fault.GUARDRAILS_HIT in self._faults]) > MOST_STAKED:
+            self._m.breaches.inc()
 
     def confidence(self) -> float:
         """How sure the model is of its next score: what makes it unsure is one signal that counts too much."""
@@ -148,8 +172,10 @@ class Desk:
             del self._keys[key]
 
     def publish(self) -> None:
-        """Publishes what is in the outbox."""
+        """Publishes what is in the outbox. What its consumer cannot handle stays as a dead letter."""
         if Fault.OUTBOX_STUCK not in self._faults:
+            dying = UNREADABLE if Fault.LETTERS_DIE in self._faults else 0.0
+            self._dead += self._unreadable.due(dying * len(self._outbox))
             self._outbox.clear()
 
     def _oldest(self) -> float:

@@ -13,7 +13,9 @@ class Fault(StrEnum):
     VERY_SLOW_ANSWERS = "very-slow-answers"
     LOCK_CONTENTION = "lock-contention"
     SERVER_ERRORS = "server-errors"
+    RARE_ERRORS = "rare-errors"
     RISK_AND_ERRORS = "risk-and-errors"
+    RISK_BLOCKS = "risk-blocks"
     DUPLICATE_ORDERS = "duplicate-orders"
     FLOAT_PRICES = "float-prices"
     KEYS_NEVER_EXPIRE = "keys-never-expire"
@@ -26,6 +28,9 @@ class Fault(StrEnum):
     STREAM_DROPS = "stream-drops"
     CSP_VIOLATIONS = "csp-violations"
     UNSURE_MODEL = "unsure-model"
+    GUARDRAILS_HIT = "guardrails-hit"
+    LETTERS_DIE = "letters-die"
+    ONE_BUCKET = "one-bucket"
 
 
 class Faults:

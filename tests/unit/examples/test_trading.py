@@ -90,6 +90,48 @@ async def test_errors_and_risk_blocks_come_in_their_shares() -> None:
     assert (codes.count(500), codes.count(422)) == (2, 9)
 
 
+async def test_blocks_alone_and_rare_errors_alone_come_in_their_shares() -> None:
+    blocked = await Process(Fault.RISK_BLOCKS).orders(100)
+    assert (blocked.count(422), set(blocked)) == (10, {200, 422})
+    failed = await Process(Fault.RARE_ERRORS).orders(120)
+    assert (failed.count(500), set(failed)) == (2, {200, 500})
+
+
+async def told_by(process: Process) -> dict[str, float]:
+    """What three more boxes of the day are judged by, after 25 more orders."""
+    await process.orders(25)
+    process.surroundings.step(0.1)
+    buckets = [process.value("ml_score_total", bucket=bucket) for bucket in ("low", "middle", "high")]
+    return {
+        "breaches": process.value("guardrail_breaches_total"),
+        "dead-letters": process.value("dlq_messages"),
+        "bucket-balance": round(max(buckets) / sum(buckets), 2),
+    }
+
+
+@pytest.mark.parametrize(
+    ("fault", "box", "value"),
+    [
+        (Fault.GUARDRAILS_HIT, "breaches", 5),
+        (Fault.LETTERS_DIE, "dead-letters", 5),
+        (Fault.ONE_BUCKET, "bucket-balance", 1),
+    ],
+)
+async def test_a_fault_of_the_scores_moves_its_own_box_and_no_other(fault: Fault, box: str, value: float) -> None:
+    healthy = {"breaches": 0, "dead-letters": 0, "bucket-balance": 0.6}
+    assert await told_by(Process()) == healthy
+    told = await told_by(Process(fault))
+    assert told == healthy | {box: value}
+
+
+async def test_what_was_breached_and_what_died_is_still_there_once_the_cause_is_gone() -> None:
+    process = Process(Fault.GUARDRAILS_HIT, Fault.LETTERS_DIE)
+    before = await told_by(process)
+    process.faults.set([])
+    after = await told_by(process)
+    assert (after["breaches"], after["dead-letters"]) == (before["breaches"], before["dead-letters"])
+
+
 async def test_orders_sent_twice_meet_their_own_key() -> None:
     process = Process(Fault.DUPLICATE_ORDERS)
     assert (await process.orders(50)).count(409) == 10
