@@ -38,6 +38,9 @@ MOST_STAKED = 0.1
 """Share of the account that a guardrail lets a score stake."""
 
 STAKES, BOLD_STAKES = (0.02, 0.05, 0.03, 0.08, 0.04), (0.02, 0.05, 0.03, 0.25, 0.04)
+VIOLATING = 0.05
+"""Share of pages that break the browser's policy, with the fault; each is reported once."""
+
 UNREADABLE = 0.2
 """Share of events that their consumer cannot handle, with the fault."""
 
@@ -62,7 +65,8 @@ class Desk:
         """When each unpublished event was written."""
         self._dead = 0
         """Events that were published and that nobody could handle."""
-        self._repeated, self._blocked, self._failing, self._unreadable = Share(), Share(), Share(), Share()
+        self._repeated, self._blocked, self._failing = Share(), Share(), Share()
+        self._reported, self._unreadable = Share(), Share()
         self._amounts, self._buckets = itertools.cycle(AMOUNTS), itertools.cycle(BUCKETS)
         self._stakes = {False: itertools.cycle(STAKES), True: itertools.cycle(BOLD_STAKES)}
         self._confidences = {False: itertools.cycle(CONFIDENT), True: itertools.cycle(UNSURE)}
@@ -77,6 +81,7 @@ class Desk:
     async def order(self) -> int:
         """Takes an order; the answer's HTTP status."""
         await asyncio.sleep(self._delay())
+        self._show()
         if self._fails():
             return 500
         if not self._first_time():
@@ -93,6 +98,11 @@ class Desk:
         relieved = {Fault.VERY_SLOW_ANSWERS} if self._settings.poll_seconds >= _SELDOM else set()
         slow = (delay for fault, delay in _DELAYS if fault in self._faults and fault not in relieved)
         return next(slow, _USUAL_DELAY)
+
+    def _show(self) -> None:
+        """The page that is answered with, and what browsers report of it."""
+        if Fault.VIOLATING_PAGES in self._faults:
+            self._m.csp_reports.inc(self._reported.due(VIOLATING))
 
     def _fails(self) -> bool:
         share = MANY_ERRORS if Fault.SERVER_ERRORS in self._faults else 0.0

@@ -27,6 +27,7 @@ class Fault(StrEnum):
     STREAM_SILENT = "stream-silent"
     STREAM_DROPS = "stream-drops"
     CSP_VIOLATIONS = "csp-violations"
+    VIOLATING_PAGES = "violating-pages"
     UNSURE_MODEL = "unsure-model"
     GUARDRAILS_HIT = "guardrails-hit"
     LETTERS_DIE = "letters-die"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -34,13 +34,18 @@ LOAD = 800.0
 
 @dataclass(frozen=True)
 class Case:
-    """One rule, the fault it is there for, and the traffic it takes to be seen. Without a fault it is a healthy run."""
+    """One rule, the fault it is there for, and the traffic it takes to be seen. Without a fault it is a healthy run.
+
+    `before` is the fault that stable has until canary gets its own; `says` what the release says beside all others.
+    """
 
     rule: str
     fault: str = ""
     policy: str = "spark-standard"
     weight: float = 50
     rps: float = 6
+    before: str = ""
+    says: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def name(self) -> str:
@@ -64,7 +69,11 @@ class Desk(Shop):
 
     def break_canary(self, fault: str) -> None:
         """Switches the fault on in the canary's pod, over HTTP."""
-        pods = self.cluster.list("v1", "Pod", self.namespace, labels=f"app={self.name}-canary")
+        self.switch("canary", fault)
+
+    def switch(self, side: str, fault: str) -> None:
+        """Switches the fault on, and any other one off, in a side's pod; none heals."""
+        pods = self.cluster.list("v1", "Pod", self.namespace, labels=f"app={self.name}-{side}")
         for pod in pods:
             app.switch(self.cluster.pod_url(pod), faults=fault)
 
@@ -144,6 +153,8 @@ class Trials:
         desk.wait_rolled_out("canary")
         desk.wait_serving()
         desk.start_load(rps=case.rps, duration=LOAD)
+        if case.before:
+            desk.switch("stable", case.before)
 
     def _have_past(self) -> bool:
         seen = query(
@@ -154,7 +165,8 @@ class Trials:
 
     def _release(self, case: Case) -> None:
         desk = self.desks[case.name]
-        desk.release_by(case.policy, one_stage(case.weight) if self.spec is None else self.spec)
+        spec = one_stage(case.weight) if self.spec is None else self.spec
+        desk.release_by(case.policy, {**spec, **case.says})
 
     def _break(self, case: Case) -> None:
         if not case.fault:
@@ -165,6 +177,8 @@ class Trials:
         except TimeoutError as late:
             raise AssertionError(f"{case.name}: {late}; {desk.condition('Ready').get('message')}") from late
         desk.break_canary(case.fault)
+        if case.before:
+            desk.switch("stable", "")
 
 
 def on_trial(

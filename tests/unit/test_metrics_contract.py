@@ -153,7 +153,7 @@ def test_every_fault_of_the_example_is_on_the_page_with_the_rule_it_is_there_for
     gates = [row for row in rows if "threshold `" in row[1]]
     triggers = {trigger.name for name in NAMES for trigger in policy(name).triggers}
     assert {rule for row in rows if row not in gates for rule in quoted(row[1])} == triggers
-    alone = {"risk-blocks", "breaches", "dead-letters", "bucket-balance", "errors"}
+    alone = {"risk-blocks", "csp-violations", "breaches", "dead-letters", "bucket-balance", "errors"}
     assert {rule for row in gates for rule in quoted(row[1])} == alone
     assert alone <= {threshold.name for name in NAMES for threshold in policy(name).thresholds}
 

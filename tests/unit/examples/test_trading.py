@@ -97,6 +97,13 @@ async def test_blocks_alone_and_rare_errors_alone_come_in_their_shares() -> None
     assert (failed.count(500), set(failed)) == (2, {200, 500})
 
 
+async def test_a_page_in_twenty_is_reported_by_browsers_whatever_the_pace() -> None:
+    process = Process(Fault.VIOLATING_PAGES)
+    await process.orders(60)
+    process.surroundings.step(1.0)
+    assert process.value("csp_violation_reports_total") == 3
+
+
 async def told_by(process: Process) -> dict[str, float]:
     """What three more boxes of the day are judged by, after 25 more orders."""
     await process.orders(25)
