@@ -1,4 +1,4 @@
-"""Everything that was measured in a run, as flat rows: one number a row, the same columns in each.
+"""Everything that a run's decisions were made from, as flat rows: one number a row, the same columns in each.
 
 Made for data frames and Parquet: no nesting, one type a column, an empty cell where a column does not apply.
 """
