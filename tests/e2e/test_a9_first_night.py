@@ -1,16 +1,30 @@
-"""Row A9: the watch after the last stage: checks at a pace, then promotion; a defect in it is back at 0 % at once."""
+"""Row A9: the watch after the last stage: checks at a pace, each told, then promotion; a burning budget goes back."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from e2e.receivers import Receiver, receiving
+from testbed.evidence import checked
 from testbed.shop import ERRORS
+from testbed.waiting import wait_for
 
 if TYPE_CHECKING:
-    from testbed.cluster import Operator
+    from testbed.cluster import Cluster, Operator
     from testbed.shop import Shop
+    from testbed.sole_operator import SoleOperator
 
-WATCH: dict[str, Any] = {"duration": "15s", "every": "3s", "burnRates": {"objective": 0.99}}
+CHECKS, PAUSE, OBJECTIVE = 5, 3, 0.99
+
+WATCH: dict[str, Any] = {
+    "duration": f"{CHECKS * PAUSE}s",
+    "every": f"{PAUSE}s",
+    "burnRates": {"objective": OBJECTIVE},
+}
 STAGES = [{"name": "full", "weight": 100, "duration": "3s"}]
 SLOW: dict[str, Any] = {
     "metrics": [ERRORS, {"name": "longer", **{k: v for k, v in ERRORS.items() if k != "name"}}],
@@ -19,12 +33,61 @@ SLOW: dict[str, Any] = {
         {"name": "over-the-watch", "metric": "longer", "max": 0.02, "minRequests": 1, "at": "watch"},
     ],
 }
+PAIRS = {"burn rate 1h": ("1h", "5m", 14.4), "burn rate 6h": ("6h", "30m", 6)}
+"""By rule, its two windows, and how many times too fast both must burn."""
 
 
-def test_a_quiet_watch_makes_its_checks_and_ends_in_the_promotion(operator: Operator, shop: Shop) -> None:
+@pytest.fixture(scope="module")
+def night(cluster: Cluster) -> Iterator[Receiver]:
+    """Where people hear of every check."""
+    with receiving(cluster.host_address) as one:
+        yield one
+
+
+@pytest.fixture
+def telling(operators: SoleOperator, cluster: Cluster, night: Receiver) -> Operator:
+    """An operator that tells them."""
+    targets = {"night": {"kind": "slack", "urlFile": f"{cluster.operator_files}/slack-url"}}
+    return operators.run(files={"slack-url": night.url}, notifications=targets)
+
+
+def burns(entry: Mapping[str, Any]) -> dict[str, tuple[str, float, float]]:
+    """By rule, its verdict and the rates over its two windows, as a check's entry has them.
+
+    Each rate is that of the counts over its window, which are in the entry, too.
+    """
+    data = entry["data"]
+    found = {}
+    for rule, (long, short, _) in PAIRS.items():
+        said = data["thresholds"][rule]
+        told = re.fullmatch(rf"([\d.]+)x over {long} and ([\d.]+)x over {short}", said["value"])
+        assert told is not None, said
+        for rate, window in zip(told.groups(), (long, short), strict=True):
+            counts = data["readings"][f"burn/{window}"]["canary"]
+            assert float(rate) == pytest.approx(counts["bad"] / counts["total"] / (1 - OBJECTIVE), rel=0.01)
+        assert data["verdicts"][rule] == said["verdict"]
+        found[rule] = (said["verdict"], float(told[1]), float(told[2]))
+    return found
+
+
+def events(shop: Shop) -> list[str]:
+    """What Events say of the checks, in the order of their words."""
+    found = shop.cluster.list("v1", "Event", shop.namespace)
+    return sorted(event["message"] for event in found if event["reason"] == "WatchChecked")
+
+
+def heard(night: Receiver, shop: Shop) -> list[str]:
+    """What people heard of the checks, in order."""
+    return [one.sentence for one in night.posted(shop) if one.figure("Reason") == "WatchChecked"]
+
+
+def test_a_quiet_watch_makes_every_check_tells_of_each_and_ends_in_the_promotion(
+    telling: Operator, night: Receiver, shop: Shop
+) -> None:
     shop.open()
     shop.start_load(rps=50)
-    shop.ship("v2", stages=STAGES, watch=WATCH, **SLOW)
+    told = [{"target": "night", "on": ["gate"]}]
+    shop.ship("v2", stages=STAGES, watch=WATCH, notifications=told, **SLOW)
     shop.until_phase("Watching")
     assert shop.canary_weight() == 100
     assert shop.condition("Promoted") == {}
@@ -38,8 +101,20 @@ def test_a_quiet_watch_makes_its_checks_and_ends_in_the_promotion(operator: Oper
     shop.until_condition("Promoted", timeout=60)
     assert shop.status["phase"] == "Succeeded"
 
+    made = [entry for entry in checked(shop).entries if entry["kind"] == "WatchChecked"]
+    assert [(entry["data"]["check"], entry["data"]["of"]) for entry in made] == [(n, CHECKS) for n in range(1, 6)]
+    for number, entry in enumerate(made, start=1):
+        assert entry["data"]["observed"] >= number * PAUSE
+        assert entry["data"]["criteria"] == {"errors": "Pass", "over-the-watch": "Pass"}
+        assert burns(entry) == dict.fromkeys(PAIRS, ("Pass", 0, 0))
+    sentences = [entry["message"] for entry in made]
+    assert [text.partition(":")[0] for text in sentences] == [f"check {n} of {CHECKS}" for n in range(1, 6)]
+    wait_for("an Event for each", lambda: events(shop) == sorted(sentences))
+    posted = wait_for("a message for each", lambda: [m for m in [heard(night, shop)] if len(m) == CHECKS])[0]
+    assert posted == sentences
 
-def test_a_budget_that_burns_in_the_watch_takes_the_release_back_at_a_check(operator: Operator, shop: Shop) -> None:
+
+def test_a_budget_that_burns_in_the_watch_takes_the_release_back_at_a_check(telling: Operator, shop: Shop) -> None:
     shop.open()
     shop.start_load(rps=50)
     calm = [{"name": "burst", "all": [{"metric": "http", "op": ">", "value": 0.9}], "for": "0s"}]
@@ -50,5 +125,16 @@ def test_a_budget_that_burns_in_the_watch_takes_the_release_back_at_a_check(oper
     assert shop.canary_weight() == 0
     assert shop.status["rollback"]["stage"] == "watch"
     assert shop.status["rollback"]["reason"] == "WatchFailed", "criteria are judged at the last check alone"
-    assert "burn rate 1h: http burns" in shop.status["rollback"]["message"]
     assert shop.condition("Promoted").get("status") == "False"
+
+    stored = checked(shop)
+    (check,) = [entry for entry in stored.entries if entry["kind"] == "WatchChecked"]
+    failed = {one["rule"]: one for one in stored.last("WatchFailed")["data"]["failed"]}
+    assert list(failed) == list(PAIRS), "half of the requests fail: fifty times too fast, over every window there is"
+    for rule, (verdict, long, short) in burns(check).items():
+        factor = PAIRS[rule][2]
+        assert verdict == "Fail" and min(long, short) > factor
+        assert 25 < min(long, short) <= max(long, short) < 75
+        assert failed[rule]["limit"] == f"at most {factor:g}x"
+        assert failed[rule]["value"] == check["data"]["thresholds"][rule]["value"]
+        assert f"{rule}: http burns {failed[rule]['value']}" in shop.status["rollback"]["message"]
