@@ -1,10 +1,14 @@
-"""Row A10: the release note tells of stages, metrics and rollbacks as they were, by what was really written."""
+"""Row A10: the release note tells of stages, metrics and rollbacks as they were, by what was really written.
+
+A note with six metrics, and one with a rollback, are those of the whole policy: `test_a_standard_policy`.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from e2e.exports import at, exported, written
+from e2e.notes import check_metrics, check_risks, check_stages
 from testbed.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -41,5 +45,10 @@ def test_a_promoted_run_is_told_as_it_was(operator: Operator, cluster: Cluster, 
     moves = wait_for("the log has the way back", lambda: [m for m in [written(shop, since)] if m and m[-1][1] == 0])[0]
     assert [one["canary"] for one in body["weights"]] == [weight for _, weight in moves] == [5, 25, 100, 50, 0]
     notes = (tmp_path / "release-notes.md").read_text()
-    assert "| quarter | 25 % |" in notes and "| passed | 1/1 |" in notes
+    check_stages(notes, body)
+    check_metrics(notes, body, ["errors"])
+    assert "\n## Rollback events\n\nNone.\n" in notes
+    unsigned, unchecked = check_risks(notes, body)[-2:]
+    assert unsigned == "nobody signed a go or a no-go in this run"
+    assert unchecked == "no SBOM and no build provenance was looked at in this run"
     assert "not part of this run" in (tmp_path / "go_nogo_signed.txt").read_text()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ import pytest
 
 from e2e.conftest import promises_broken
 from e2e.exports import VALIDATION, at, decided, exported, left_by_triggers, written
+from e2e.notes import check_metrics, check_risks, check_rollback, check_stages
+from e2e.receivers import Posted, Receiver, receiving
 from e2e.release_files import Signer, publish
 from e2e.trials import FACTORS, HISTORY, LOAD, Desk, patient
 from e2e.trials import written as policy_written
@@ -51,6 +54,15 @@ WATCH: dict[str, Any] = {"duration": "48s", "every": "2s", "burnRates": {"object
 RULES = tuple(trigger["name"] for trigger in policy_written(POLICY)["triggers"])
 """All its triggers. Scaled, each has its whole past within the run: there is none that cannot pass."""
 
+SIX = [threshold["name"] for threshold in policy_written(POLICY)["thresholds"]]
+"""The metrics that every gate judges."""
+
+LIMITS = {"http-5xx": "> 3%", "comparison/http": "worse than stable"}
+"""What may take the broken release back, whichever sees it first: the trigger or the comparison."""
+
+(CHAT,) = [one["target"] for one in policy_written(POLICY)["notifications"]]
+"""Where the policy has its ends and rollbacks told."""
+
 PASSES, BREACHED = ("Pass", "WithinLimit"), ("Fail", "OverLimit")
 """What a trigger says that was looked at and has all it takes to say."""
 
@@ -72,6 +84,7 @@ class Floor:
 
     cluster: Cluster
     signer: Signer
+    chat: Receiver
     desks: dict[str, Desk] = field(default_factory=dict)
     since: int = 0
 
@@ -146,16 +159,24 @@ def may_approve(desk: Desk) -> None:
 
 
 @pytest.fixture(scope="module")
-def floor(cluster: Cluster, operators: SoleOperator) -> Iterator[Floor]:
+def chat(cluster: Cluster) -> Iterator[Receiver]:
+    """The channel that the administrator declares by the name that the policy has."""
+    with receiving(cluster.host_address) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def floor(cluster: Cluster, operators: SoleOperator, chat: Receiver) -> Iterator[Floor]:
     """Both releases, signed. In the end every write to them must have kept the promises."""
     signer = Signer()
     servers = {name: server | {"alerts": list(BURN_ALERTS)} for name, server in patient(cluster).items()}
     operators.run(
-        files={"ci.pub": signer.public},
+        files={"ci.pub": signer.public, "slack-url": chat.url},
         servers=servers,
         preflight={"signers": {"ci": f"{cluster.operator_files}/ci.pub"}},
+        notifications={CHAT: {"kind": "slack", "urlFile": f"{cluster.operator_files}/slack-url"}},
     )
-    begun = Floor(cluster, signer)
+    begun = Floor(cluster, signer, chat)
     try:
         begun.open()
         begun.release()
@@ -217,6 +238,27 @@ def check_every_trigger_was_quiet(run: Run) -> None:
     assert looks[-1] == dict.fromkeys(RULES, PASSES)
 
 
+def check_message(desk: Desk, posted: Posted, run: Run) -> None:
+    """It came to the chat by the policy alone; it names evidence of the run, and what to type to look further."""
+    assert posted.figure("Run") == run.id
+    told = re.fullmatch(r"(sha256:\w{64}) \((\d+) entries\)", posted.figure("Evidence"))
+    assert told is not None, posted
+    assert (int(told[2]), told[1]) in [(entry.number, entry.digest) for entry in run.entries]
+    assert posted.command == f"kubectl sparkrelease status {desk.name} -n {desk.namespace}"
+    assert desk.told("NotificationTargetUnknown", "NotificationLost") == []
+
+
+def check_told_of_rollback(posted: Posted, record: Mapping[str, Any]) -> None:
+    """The message says which rule found what against which limit, from where traffic went back, and how soon."""
+    rule = re.fullmatch(r"(\S+) Fail: (.+); limit (.+)", posted.figure("Rule"))
+    assert rule is not None, posted
+    assert (rule[1], rule[3]) == (record["trigger"], LIMITS[record["trigger"]])
+    assert rule[2] in record["message"] and record["message"] in posted.sentence
+    assert posted.figure("Canary weight") == "25 % → 0 %"
+    assert posted.figure("Back on stable after") == f"{record['seconds']:g} s"
+    assert (posted.figure("Stage"), posted.figure("Reason")) == ("quarter", "RolledBack")
+
+
 def test_a_defect_at_a_quarter_of_the_traffic_goes_back_and_tells_why(floor: Floor, tmp_path: Path) -> None:
     desk = floor.desks["broken"]
     desk.until_weight(25, timeout=CHECKED)
@@ -226,7 +268,7 @@ def test_a_defect_at_a_quarter_of_the_traffic_goes_back_and_tells_why(floor: Flo
     assert desk.canary_weight() == 0
     record = status["rollback"]
     assert (record["stage"], record["fromWeight"]) == ("quarter", 25)
-    assert record["trigger"] in {"http-5xx", "http"}, "the trigger or the comparison, whichever sees it first"
+    assert record["trigger"] in LIMITS
 
     body = exported(floor.cluster, desk, tmp_path)
     check_what_came_before(desk, body, tmp_path)
@@ -239,7 +281,19 @@ def test_a_defect_at_a_quarter_of_the_traffic_goes_back_and_tells_why(floor: Flo
     kinds = ("rollback_", "metrics_before_rollback_", "metrics_after_rollback_", "incident_")
     names = [path.name for path in tmp_path.iterdir()]
     assert [kind for kind in kinds if not any(name.startswith(kind) for name in names)] == []
-    assert (record["reason"], record["trigger"]) in left_by_triggers(decided(tmp_path))
+    run = decided(tmp_path)
+    assert (record["reason"], record["trigger"]) in left_by_triggers(run)
+    posted = floor.chat.until_posted(desk, " v2 rolled back")
+    check_told_of_rollback(posted, record)
+    check_message(desk, posted, run)
+    assert [one for one in floor.chat.posted(desk) if "rolling back" in one.title] == [], "told once, with its end"
+    note = (tmp_path / "release-notes.md").read_text()
+    check_stages(note, body)
+    check_metrics(note, body, SIX)
+    check_rollback(note, run, record)
+    risks = check_risks(note, body)
+    assert "v2 was rolled back" in risks[0]
+    assert not any("nobody signed" in risk or "was looked at" in risk for risk in risks)
     incident = next(path for path in tmp_path.iterdir() if path.name.startswith("incident_")).read_text()
     assert record["trigger"] in incident and "quarter" in incident
     with (tmp_path / "data" / "observations.csv").open() as file:
@@ -277,8 +331,17 @@ def test_a_healthy_release_passes_six_of_six_at_five_stages_is_watched_promoted_
         least = 20 if one["name"] == "full" else 10
         assert least <= one["observedSeconds"] <= at(one["leftAt"]) - at(one["enteredAt"]) + 1
     assert [weight for _, weight in written(desk, floor.since)] == [0, 1, 5, 25, 50, 100, 50, 0]
-    check_every_trigger_was_quiet(decided(tmp_path))
+    run = decided(tmp_path)
+    check_every_trigger_was_quiet(run)
+    posted = floor.chat.until_posted(desk, " v2 promoted")
+    assert (posted.figure("Canary weight"), posted.figure("Reason")) == ("100 %", "Promoted")
+    check_message(desk, posted, run)
+    assert [one for one in floor.chat.posted(desk) if one.title.endswith("back")] == []
+    note = (tmp_path / "release-notes.md").read_text()
+    check_stages(note, body)
+    check_metrics(note, body, SIX)
+    assert "\n## Rollback events\n\nNone.\n" in note
     checks = [line for line in (tmp_path / "evidence.jsonl").read_text().splitlines() if '"WatchChecked"' in line]
     assert len(checks) == 24
-    rows = [line for line in (tmp_path / "release-notes.md").read_text().splitlines() if "| passed | 6/6 |" in line]
+    rows = [line for line in note.splitlines() if "| passed | 6/6 |" in line]
     assert [row.split("|")[1].strip() for row in rows][:5] == [one["name"] for one in declared]

@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 
 from sparkrelease.documents.files import documents
 from testbed.browser import browser, browser_or_skip
+from testbed.markdown import table
 from unit.documents import runs
 
 PAPER = """<!doctype html><meta charset="utf-8"><style>
@@ -25,13 +26,6 @@ def note() -> str:
     with pytest.MonkeyPatch.context() as patch:
         entries = runs.showcase(patch)
     return documents([], entries, runs.chain_of(entries))["release-notes.md"]
-
-
-def table(text: str, heading: str) -> list[list[str]]:
-    """The cells of the one table below a heading, its head first."""
-    part = re.split(r"^## ", text.partition(f"\n## {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
-    rows = [line for line in part.splitlines() if line.startswith("|") and not line.startswith("|---")]
-    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows]
 
 
 def test_the_stages_say_traffic_duration_status_and_metrics(note: str) -> None:
