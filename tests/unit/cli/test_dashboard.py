@@ -36,14 +36,19 @@ def feed_of(release: dict[str, Any], looks: int = 24) -> Feed:
     door = FakeDoor(release)
     feed = Feed(door, everywhere=False)
     for number in range(looks):
-        assert door.body is not None
-        door.body["metadata"]["resourceVersion"] = str(number)
-        for verdict in door.body["status"]["verdicts"]:
-            if verdict["rule"] == "orders-rejected":
-                share = 0.4 + number * 0.095
-                verdict["value"], verdict["verdict"] = f"{share:.2f}% (19/728)", "Fail" if share > 2 else "Pass"
-        feed.look(NOW + timedelta(seconds=number))
+        look_anew(feed, door, number)
     return feed
+
+
+def look_anew(feed: Feed, door: FakeDoor, number: int) -> None:
+    """Has the release change, and the feed look at it: the share that is rejected rises."""
+    assert door.body is not None
+    door.body["metadata"]["resourceVersion"] = str(number)
+    for verdict in door.body["status"]["verdicts"]:
+        if verdict["rule"] == "orders-rejected":
+            share = 0.4 + number * 0.095
+            verdict["value"], verdict["verdict"] = f"{share:.2f}% (19/728)", "Fail" if share > 2 else "Pass"
+    feed.look(NOW + timedelta(seconds=number))
 
 
 @pytest.fixture
@@ -196,3 +201,34 @@ def test_a_script_in_a_release_is_shown_and_not_run(window: Browser) -> None:
         assert XSS in window.run("document.querySelector('article').textContent")
         assert window.run("document.documentElement.scrollWidth") <= 360
         assert (window.said, window.dialogs) == ([], 0)
+
+
+RULE = "[...document.querySelectorAll('article li')].find((line) => line.textContent.includes('orders-rejected'))"
+POINTS = f"{RULE}.querySelector('polyline').getAttribute('points').split(' ').length"
+SEEN = "document.getElementById('seen')"
+
+
+@pytest.mark.slow
+def test_an_open_page_shows_what_changes_and_says_when_nobody_answers_it_any_more(window: Browser) -> None:
+    door = FakeDoor(body())
+    feed = Feed(door, everywhere=False)
+    for number in range(3):
+        look_anew(feed, door, number)
+    for running in serving(feed):
+        window.said.clear()
+        window.open(running.url, width=1440)
+        window.until(f"{RULE}?.textContent.includes('0.59%')")
+        assert window.run(POINTS) == 3
+
+        look_anew(feed, door, 3)
+        window.until(f"{RULE}.textContent.includes('0.69%')")
+        assert window.run(POINTS) == 4, "one look more is one point more"
+        assert window.run(f"{SEEN}.textContent") == "1 in sight, seen at 14:03:53 UTC"
+        assert window.run(f"{SEEN}.classList.contains('trouble')") is False
+        assert window.said == []
+
+        running.shutdown()
+        running.server_close()
+        window.until(f"{SEEN}.textContent.includes('does not answer any more: what is below is old')")
+        assert window.run(f"{SEEN}.classList.contains('trouble')") is True
+        assert window.run(f"{RULE}.textContent.includes('0.69%')") is True, "what was seen last stays"
