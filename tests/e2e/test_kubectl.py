@@ -58,7 +58,7 @@ def test_a_bad_release_is_followed_with_kubectl_from_trial_to_rollback(
         ),
     )
 
-    written = [status for status in shop.statuses_written(since) if status.get("conditions")]
+    written = [status for _, status in shop.statuses_written(since) if status.get("conditions")]
     begun = next(number for number, status in enumerate(written) if status.get("run"))
     # the release may be seen before the pods it is about: canary then runs what stable runs, and all is well
     assert {ready_by(status) for status in written[:begun]} <= {"", "NothingToRelease"}

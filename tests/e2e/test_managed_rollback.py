@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.timeout(300)
-def test_a_bad_template_goes_back_and_the_candidate_is_scaled_down_after_its_weight_is_zero(
+def test_a_bad_template_goes_back_and_the_candidate_is_scaled_down_after_its_weight_is_verified_zero(
     operator: Operator, cluster: Cluster, managed_shop: ManagedShop
 ) -> None:
     shop = managed_shop
@@ -28,9 +29,12 @@ def test_a_bad_template_goes_back_and_the_candidate_is_scaled_down_after_its_wei
     assert shop.canary_weight() == 0
     assert shop.image("shop-stable") == cluster.app_image("v1")
     zero = [event for event, weight in shop.weights_written(since) if weight == 0]
+    told = [(event, status["rollback"]) for event, status in shop.statuses_written(since) if "rollback" in status]
+    verified, record = next((event, record) for event, record in told if "verifiedAt" in record)
     scaled = [event for event in shop.writes(since, "shop") if event.subresource == "scale"]
     assert [written(event).get("replicas", 0) for event in scaled] == [0]
-    assert scaled[0].received > zero[0].completed
+    assert zero[0].completed <= datetime.fromisoformat(record["verifiedAt"]), "not what was written: what is in force"
+    assert verified.completed <= scaled[0].received, "it was on record that the gateway gives it nothing"
     assert {answer.version for answer in load.answers() if answer.failed} <= {"v2"}
     assert shop.status["refused"][0]["template"] == shop.status["workload"]["candidate"]
 

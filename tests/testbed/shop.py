@@ -230,13 +230,13 @@ class Shop:
             if mine and "spec" in event.response:  # a deletion is answered with a Status
                 yield event, canary_percent(event.response, f"{self.name}-canary")
 
-    def statuses_written(self, since: int) -> Iterator[KubeObject]:
-        """Every status the release was given after a cursor of the audit log, in order."""
+    def statuses_written(self, since: int) -> Iterator[tuple[AuditEvent, KubeObject]]:
+        """Every write of the release's status after a cursor of the audit log, in order, and the status by it."""
         for event in self.cluster.audit_events(since):
             about = (event.resource, event.subresource, event.namespace, event.name)
             mine = about == ("sparkreleases", "status", self.namespace, self.name) and event.writes
             if mine and event.code < 300 and "status" in event.response:
-                yield event.response["status"]
+                yield event, event.response["status"]
 
     # ---------------------------------------------------------------- waiting
 
