@@ -1,14 +1,15 @@
-"""Row A6: people sign: three of them say GO before the first weight, one says NO-GO, one is waited for at a stage."""
+"""Row A6: three people say GO before the first weight, one says NO-GO, one is waited for at a stage, one too long."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from testbed.cluster import User
+from testbed.evidence import stored
+from testbed.shop import API_VERSION
 from testbed.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ STAGES = [
     {"name": "half", "weight": 50, "duration": "3s", "approval": {"groups": ["cto"]}},
     {"name": "full", "weight": 100, "duration": "3s"},
 ]
+EXPIRES = 20
+"""Seconds: longer than two people take, one after the other, on a busy machine."""
 
 Say = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -76,10 +79,7 @@ def shipped(shop: Shop, **spec: object) -> Shop:
 
 def approvals_in_evidence(shop: Shop) -> list[Mapping[str, Any]]:
     """The entries that tell of signatures, in order."""
-    names = shop.status["evidence"]["configMaps"]
-    maps = (shop.cluster.get("v1", "ConfigMap", name, shop.namespace) for name in names)
-    lines = [line for one in maps for text in one["data"].values() for line in text.splitlines()]
-    return [entry for entry in map(json.loads, lines) if entry["kind"] in {"Approved", "NoGo"}]
+    return [entry for entry in stored(shop).entries if entry["kind"] in {"Approved", "NoGo"}]
 
 
 @pytest.mark.timeout(240)
@@ -150,6 +150,41 @@ def test_a_no_go_ends_the_run_as_blocked_and_no_request_reached_canary(shop: Sho
     shop.until_phase("AwaitingApproval")
     assert shop.status["run"]["id"] != first
     assert shop.status["gateText"] == "0/10", "what was signed before is for the run before"
+
+
+@pytest.mark.timeout(240)
+def test_a_signature_that_ran_out_counts_no_more_before_the_begin_or_at_a_stage_and_is_given_anew(
+    shop: Shop, say: Say
+) -> None:
+    wanted = [{"name": "backups", "groups": ["devops"]}, {"name": "budget", "groups": ["cto"]}]
+    shipped(shop, checklist=wanted, stages=STAGES, approvalExpires=f"{EXPIRES}s")
+    since = shop.cluster.audit_cursor()
+    assert "1 of 1 signed" in told(say(CTO, "approve", shop.name, "--stage", "half")), "in advance"
+    assert "1 of 2 signed; missing budget (of cto)" in told(say(DEVOPS, "approve", shop.name))
+    shop.until("one of two", lambda s: s.get("gateText") == "1/2")
+    early = [one["metadata"]["name"] for one in shop.cluster.list(API_VERSION, "ReleaseApproval", shop.namespace)]
+    assert len(early) == 2
+    shop.until("none of two", lambda s: s.get("gateText") == "0/2", timeout=2 * EXPIRES)
+    for late in (CTO, DEVOPS):
+        assert f"{late.name}: it is older than {EXPIRES} s" in shop.condition("AwaitingApproval")["message"]
+
+    missing = "1 of 2 signed; missing backups (of devops)"
+    assert missing in told(say(CTO, "approve", shop.name)), "the one that ran out is not in the way of another"
+    shop.until("one of two again", lambda s: s.get("gateText") == "1/2")
+    assert list(shop.weights_written(since)) == []
+    assert "2 of 2 signed" in told(say(DEVOPS, "approve", shop.name))
+
+    shop.until_weight(5)
+    shop.until_phase("AwaitingApproval")
+    assert (shop.status["gateText"], shop.canary_weight()) == ("0/1", 5)
+    message = shop.condition("AwaitingApproval")["message"]
+    assert message.startswith("stage half: 0 of 1 signed; missing stage half (of cto); not counted: ")
+    assert f"{CTO.name}: it is older than {EXPIRES} s" in message
+    assert "1 of 1 signed" in told(say(CTO, "approve", shop.name))
+    shop.until_written(50, since)
+    begun, half = approvals_in_evidence(shop)
+    counted = [{(one["by"], one["name"] in early) for one in entry["data"]["approvals"]} for entry in (begun, half)]
+    assert counted == [{(CTO.name, False), (DEVOPS.name, False)}, {(CTO.name, False)}]
 
 
 def test_a_stage_waits_at_the_weight_before_it_and_a_breach_meanwhile_goes_back(shop: Shop, say: Say) -> None:
