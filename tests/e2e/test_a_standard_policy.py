@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster
     from testbed.sole_operator import SoleOperator
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 POLICY = "spark-standard"
 CHECKED = 150
@@ -48,7 +48,7 @@ BOARD = (
     User("mira@example.org", ("cto", "approvers")),
     User("joão@example.org", ("product-owner", "approvers")),
 )
-WATCH: dict[str, Any] = {"duration": "48s", "every": "2s", "burnRates": {"objective": 0.999}}
+WATCH: dict[str, Any] = {"duration": "90s", "every": "3750ms", "burnRates": {"objective": 0.999}}
 """The day of the policy; two seconds are its hour."""
 
 RULES = tuple(trigger["name"] for trigger in policy_written(POLICY)["triggers"])
@@ -305,13 +305,13 @@ def test_a_healthy_release_passes_six_of_six_at_five_stages_is_watched_promoted_
     floor: Floor, tmp_path: Path
 ) -> None:
     desk = floor.desks["well"]
-    desk.until_phase("Watching", timeout=CHECKED)
+    desk.until_phase("Watching", timeout=CHECKED + 60)
     assert len(RULES) == 14
     passing = dict.fromkeys(RULES, "Pass")
     wait_for(
         "all pass", lambda: {rule: said["verdict"] for rule, said in desk.verdicts().items()} == passing, timeout=30
     )
-    desk.until_condition("Promoted", timeout=120)
+    desk.until_condition("Promoted", timeout=180)
     assert desk.status["phase"] == "Succeeded"
     assert desk.told("SteppedBack", "RolledBack") == []
     desk.deploy("stable", "v2", wait=False)

@@ -21,8 +21,8 @@ from testbed.shop import API_VERSION, GIT, Shop, operator_config
 from testbed.sole_operator import SoleOperator
 from testbed.waiting import wait_for
 
-FACTORS = {"spark-standard": 90.0, "spark-feature-flag": 600.0}
-"""How many times faster the policies are: a stage of a quarter of an hour takes ten seconds, one of four hours 24."""
+FACTORS = {"spark-standard": 60.0, "spark-feature-flag": 600.0}
+"""How many times faster the policies are: a stage of a quarter of an hour takes 15 seconds, one of four hours 24."""
 
 HISTORY = 35
 """Scrapes of stable before the releases begin: a baseline is made of at least five windows."""
