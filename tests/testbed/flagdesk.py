@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import urllib3
+
 from sparkrelease.api.flags import weight_of
 from testbed import app
 from testbed.app import App
@@ -187,14 +189,16 @@ class FlagDesk(Shop):
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(series))
 
     def in_force(self, value: str, timeout: float = 15.0) -> None:
-        """Waits until every pod says by its gauge that it goes by this value."""
+        """Waits until every pod says by its gauge that it goes by this value; those that are going do not count."""
         share = (weight_of(value) or 0.0) / 100
-        pods = self.cluster.list("v1", "Pod", self.namespace, labels=f"app={self.name}")
+        not_yet = (ApiError, urllib3.exceptions.HTTPError)
 
         def shown() -> bool:
-            return all(abs(_gauge(self.cluster.pod_url(pod)) - share) < 1e-6 for pod in pods)
+            pods = self.cluster.list("v1", "Pod", self.namespace, labels=f"app={self.name}")
+            staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+            return bool(staying) and all(abs(_gauge(self.cluster.pod_url(pod)) - share) < 1e-6 for pod in staying)
 
-        wait_for(f"{self.namespace}/{self.name} goes by {value}", shown, timeout=timeout, expected=(ApiError,))
+        wait_for(f"{self.namespace}/{self.name} goes by {value}", shown, timeout=timeout, expected=not_yet)
 
     def told(self, *reasons: str) -> list[Mapping[str, Any]]:
         """Its Events with one of these reasons."""
