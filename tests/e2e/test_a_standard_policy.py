@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from e2e.conftest import promises_broken
-from e2e.exports import VALIDATION, at, decided, exported, left_by_triggers, written
+from e2e.exports import RITUAL, VALIDATION, at, decided, exported, left_by_triggers, written
 from e2e.notes import check_metrics, check_risks, check_rollback, check_stages
 from e2e.receivers import Posted, Receiver, receiving
 from e2e.release_files import Signer, publish
@@ -67,15 +67,6 @@ PASSES, BREACHED = ("Pass", "WithinLimit"), ("Fail", "OverLimit")
 """What a trigger says that was looked at and has all it takes to say."""
 
 SETTLE: dict[str, Any] = {"settle": {"steps": [50, 0], "interval": "2s"}}
-RITUAL = (
-    "release_tag.txt",
-    "sbom.json",
-    "build_provenance.json",
-    "go_nogo_signed.txt",
-    "blind_spots_scan.txt",
-    "baseline_metrics.txt",
-    "canary_plan.txt",
-)
 
 
 @dataclass
