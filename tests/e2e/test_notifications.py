@@ -6,71 +6,22 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
-from socketserver import ThreadingTCPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from e2e.receivers import receiving
 from testbed.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from e2e.receivers import Receiver
     from testbed.cluster import Cluster
     from testbed.shop import Shop
     from testbed.sole_operator import SoleOperator
 
 KEY = "the-key-of-the-webhook"
-
-
-class Receiver(ThreadingTCPServer):
-    """Takes messages; or takes connections and never answers, when it hangs."""
-
-    daemon_threads = True
-
-    def __init__(self, address: str, *, hangs: bool) -> None:
-        super().__init__((address, 0), _Take)
-        self.url = f"http://{address}:{self.server_address[1]}/hook"
-        self.closing = threading.Event()
-        self.hangs = hangs
-        self.taken: list[tuple[dict[str, str], bytes]] = []
-
-    def bodies(self, release: str) -> list[Any]:
-        """The messages about a release, in the order in which they came."""
-        found = [json.loads(body) for _, body in self.taken]
-        return [body for body in found if f"/namespaces/{release}/" in body["source"]]
-
-
-class _Take(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.taken.append(({k.lower(): v for k, v in self.headers.items()}, body))
-        if self.server.hangs:
-            self.server.closing.wait()
-            return
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
-
-
-@contextmanager
-def receiving(address: str, *, hangs: bool = False) -> Iterator[Receiver]:
-    receiver = Receiver(address, hangs=hangs)
-    thread = threading.Thread(target=receiver.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield receiver
-    finally:
-        receiver.closing.set()
-        receiver.shutdown()
-        receiver.server_close()
 
 
 @pytest.fixture
