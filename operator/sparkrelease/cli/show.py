@@ -157,8 +157,11 @@ def checked_evidence(cluster: ClusterDoor, name: str, run: str | None) -> Checke
 
 def _still_grows(status: SparkReleaseStatus, run: str) -> bool:
     """Whether entries of the run may be on their way."""
-    present = status.run is not None and status.run.id == run
-    return present and (bool(status.pending_evidence) or (status.run is not None and status.run.end is None))
+    present, back = status.run, status.rollback
+    if present is None or present.id != run:
+        return False
+    unmeasured = back is not None and back.run == run and back.measured_at is None  # it has an entry after its end
+    return bool(status.pending_evidence) or present.end is None or unmeasured
 
 
 def show_evidence(cluster: ClusterDoor, name: str, run: str | None, form: TableFormat) -> None:

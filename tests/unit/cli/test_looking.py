@@ -165,10 +165,20 @@ def test_a_chain_of_another_run_in_the_place_of_this_one_is_found() -> None:
     assert not check(evidence_of_run([config_map(0, text_of(chain(2)))], RUN), None, "trading/other").intact
 
 
-def test_entries_stored_just_before_the_status_names_them_are_no_break(monkeypatch: pytest.MonkeyPatch) -> None:
+ROLLBACK = {"run": RUN, "trigger": "errors", "reason": "OverLimit", "decidedAt": "2026-11-21T14:00:00.000Z"}
+
+
+@pytest.mark.parametrize(
+    "status",
+    [{}, {"run": part("run", end="RolledBack"), "rollback": ROLLBACK}],
+    ids=["under-way", "measured-after-its-rollback"],
+)
+def test_entries_stored_just_before_the_status_names_them_are_no_break(
+    monkeypatch: pytest.MonkeyPatch, status: dict[str, Any]
+) -> None:
     monkeypatch.setattr("sparkrelease.cli.show.LOOK_EVERY", 0.001)
     links = chain(3)
-    door = FakeDoor(body(evidence={"head": links[1].digest, "entries": 2, "configMaps": []}))
+    door = FakeDoor(body(evidence={"head": links[1].digest, "entries": 2, "configMaps": []}, **status))
     door.config_maps = [config_map(0, text_of(links))]
     looks = []
 
@@ -194,10 +204,18 @@ def test_lines_that_are_no_entry_are_shown_as_what_they_are(capsys: pytest.Captu
     assert "1 line is no entry" in said.err
 
 
-def test_entries_a_finished_run_never_named_are_a_break() -> None:
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"run": part("run", end="Settled")},
+        {"run": part("run", end="RolledBack"), "rollback": ROLLBACK | {"measuredAt": "2026-11-21T14:01:00.000Z"}},
+    ],
+    ids=["settled", "measured"],
+)
+def test_entries_a_finished_run_never_named_are_a_break(status: dict[str, Any]) -> None:
     links = chain(3)
     known = {"head": links[1].digest, "entries": 2, "configMaps": []}
-    door = FakeDoor(body(evidence=known, run=part("run", end="Settled")))
+    door = FakeDoor(body(evidence=known, **status))
     door.config_maps = [config_map(0, text_of(links))]
     assert verify_evidence(door, "trading-api", None) is ExitCode.BAD
 
