@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from e2e.release_files import Signer, declared
 from testbed.flagdesk import FLAG, FlagDesk, flag_config
 from testbed.invariants import Watcher
 from testbed.managed import ManagedShop
@@ -65,6 +66,14 @@ def managed_shop(shops: MakeShop) -> ManagedShop:
     shop = shops(owned=True, kind=ManagedShop)
     assert isinstance(shop, ManagedShop)
     return shop
+
+
+@pytest.fixture
+def signer(cluster: Cluster, operators: SoleOperator) -> Signer:
+    """The key of a pipeline, and an operator that knows it and no other."""
+    made = Signer()
+    operators.run(**declared(cluster, made))
+    return made
 
 
 @pytest.fixture

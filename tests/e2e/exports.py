@@ -19,17 +19,6 @@ if TYPE_CHECKING:
 VALIDATION = 15 * 60
 """Seconds from the moment a release is applied to the end of its validation (row A15)."""
 
-RITUAL = (
-    "release_tag.txt",
-    "sbom.json",
-    "build_provenance.json",
-    "go_nogo_signed.txt",
-    "blind_spots_scan.txt",
-    "baseline_metrics.txt",
-    "canary_plan.txt",
-)
-"""The files of row A7."""
-
 
 def exported(cluster: Cluster, shop: Shop, folder: Path) -> dict[str, Any]:
     """Exports the present run; the chain of the export verifies by itself."""

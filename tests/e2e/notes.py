@@ -35,15 +35,17 @@ def check_stages(note: str, body: Mapping[str, Any]) -> None:
     """Each stage has its traffic, how long it lasted, how it was left, and how many of its metrics were well."""
     head, *rows = table(note, "Stages")
     assert head == ["stage", "traffic", "duration", "status", "metrics"]
-    stages, reached = _stages(body), len(_stages(body))
+    stages = _stages(body)
     for row, one in zip(rows, stages, strict=False):
         name, traffic, lasted, status, metrics = row
         assert (name, traffic, status) == (one["name"], f"{one['weight']:g} %", LEFT[one["status"]])
         assert abs(_seconds(lasted) - (at(one["leftAt"]) - at(one["enteredAt"]))) <= 1
         assert metrics.partition(" ")[0].rstrip(",") == f"{one['passing']}/{one['objectives']}"
     names = [stage["name"] for stage in body["spec"]["stages"]]
-    assert [row[0] for row in rows[reached:]] == [name for name in names if name not in {one["name"] for one in stages}]
-    assert {tuple(row[2:]) for row in rows[reached:]} <= {("-", "not reached", "-")}
+    assert [row[0] for row in rows[len(stages) :]] == [
+        name for name in names if name not in {one["name"] for one in stages}
+    ]
+    assert {tuple(row[2:]) for row in rows[len(stages) :]} <= {("-", "not reached", "-")}
 
 
 def check_metrics(note: str, body: Mapping[str, Any], objectives: Sequence[str]) -> None:

@@ -11,12 +11,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 if TYPE_CHECKING:
+    from testbed.cluster import Cluster
     from testbed.shop import Shop
 
 NAME = "release-files"
 IN_TOTO = "application/vnd.in-toto+json"
 DECIMALS = "half to even: 10000 prices, 0 differ\nticks: 10000 prices, 0 off\n"
-SBOM = {
+SBOM: dict[str, Any] = {
     "bomFormat": "CycloneDX",
     "specVersion": "1.5",
     "version": 1,
@@ -52,6 +53,12 @@ class Signer:
             "signatures": [{"keyid": "", "sig": self.sign(signed)}],
         }
         return json.dumps(body)
+
+
+def declared(cluster: Cluster, signer: Signer) -> dict[str, Any]:
+    """What an operator is started with that knows the key as `ci`: its file, and where preflight finds it."""
+    key = f"{cluster.operator_files}/ci.pub"
+    return {"files": {"ci.pub": signer.public}, "preflight": {"signers": {"ci": key}}}
 
 
 def provenance(shop: Shop) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.exports import RITUAL, VALIDATION, at, exported, written
+from e2e.exports import VALIDATION, at, exported, written
 from e2e.release_files import NAME, Signer
 from e2e.trials import Case, Trials, on_trial, one_stage
 from e2e.trials import written as policy_written
-from testbed.evidence import whole
+from testbed.evidence import RITUAL, whole
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,6 @@ from e2e.release_files import NAME, Signer, provenance
 if TYPE_CHECKING:
     from testbed.cluster import Cluster
     from testbed.shop import Shop
-    from testbed.sole_operator import SoleOperator
 
 RIGHT = {"provenance": "provenance.json", "attested": "provenance.json", "findings": "grype.json"}
 """By item, the key of the file that is as it should be."""
@@ -25,15 +24,6 @@ SAYS = {
     "attested": "no signature of its envelope is the signer's",
     "findings": "1 findings that are critical or worse, expected critical == 0",
 }
-
-
-@pytest.fixture
-def signer(cluster: Cluster, operators: SoleOperator) -> Signer:
-    """The key of a pipeline, and an operator that knows it and no other."""
-    made = Signer()
-    files = {"ci.pub": made.public}
-    operators.run(files=files, preflight={"signers": {"ci": f"{cluster.operator_files}/ci.pub"}})
-    return made
 
 
 def publish(shop: Shop, signer: Signer) -> None:

@@ -6,8 +6,6 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from e2e.exports import exported
 from e2e.release_files import NAME, Signer, publish
 from testbed.cluster import User
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
 
     from testbed.cluster import Cluster
     from testbed.shop import Shop
-    from testbed.sole_operator import SoleOperator
 
 MIRA = User("mira@example.org", ("system:masters",))
 ITEMS: list[dict[str, Any]] = [
@@ -26,15 +23,6 @@ ITEMS: list[dict[str, Any]] = [
 ]
 KEYS = {"sbom.json": "sbom.json", "build_provenance.json": "provenance.json"}
 """By file of the export, the key of what it tells of."""
-
-
-@pytest.fixture
-def signer(cluster: Cluster, operators: SoleOperator) -> Signer:
-    """The key of a pipeline, and an operator that knows it."""
-    made = Signer()
-    files = {"ci.pub": made.public}
-    operators.run(files=files, preflight={"signers": {"ci": f"{cluster.operator_files}/ci.pub"}})
-    return made
 
 
 def test_the_seven_files_say_what_this_run_had(signer: Signer, cluster: Cluster, shop: Shop, tmp_path: Path) -> None:

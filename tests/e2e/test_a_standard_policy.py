@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from e2e.conftest import promises_broken
-from e2e.exports import RITUAL, VALIDATION, at, decided, exported, left_by_triggers, written
+from e2e.exports import VALIDATION, at, decided, exported, left_by_triggers, written
 from e2e.notes import check_metrics, check_risks, check_rollback, check_stages
 from e2e.receivers import Posted, Receiver, receiving
-from e2e.release_files import Signer, publish
+from e2e.release_files import Signer, declared, publish
 from e2e.trials import FACTORS, HISTORY, LOAD, Desk, patient
 from e2e.trials import written as policy_written
 from sparkrelease.api.spec import ReleasePolicySpec
 from testbed.cluster import User
+from testbed.evidence import RITUAL
 from testbed.prometheus import BURN_ALERTS, query
 from testbed.scaling import scaled
 from testbed.shop import API_VERSION
@@ -161,10 +162,11 @@ def floor(cluster: Cluster, operators: SoleOperator, chat: Receiver) -> Iterator
     """Both releases, signed. In the end every write to them must have kept the promises."""
     signer = Signer()
     servers = {name: server | {"alerts": list(BURN_ALERTS)} for name, server in patient(cluster).items()}
+    known = declared(cluster, signer)
+    known["files"]["slack-url"] = chat.url
     operators.run(
-        files={"ci.pub": signer.public, "slack-url": chat.url},
+        **known,
         servers=servers,
-        preflight={"signers": {"ci": f"{cluster.operator_files}/ci.pub"}},
         notifications={CHAT: {"kind": "slack", "urlFile": f"{cluster.operator_files}/slack-url"}},
     )
     begun = Floor(cluster, signer, chat)

@@ -49,9 +49,7 @@ class Screen:
 
     def shows(self, line: str, timeout: float = 60) -> None:
         """Waits for a line that fits; what is looked for afterwards has to come later than now."""
-        wait_for(
-            f"seen: {line}", lambda: re.search(line, self.log.read_text()[self.seen :]), timeout=timeout, every=0.2
-        )
+        wait_for(f"seen: {line}", lambda: re.search(line, self._new), timeout=timeout, every=0.2)
 
     def says(self, rule: str, verdict: str) -> None:
         """Waits for that word of a rule of the monitor, with its value and its limit."""

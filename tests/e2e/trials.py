@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from e2e.conftest import promises_broken
-from e2e.release_files import Signer, publish
+from e2e.release_files import Signer, declared, publish
 from testbed import app
 from testbed.app import App
 from testbed.cluster import Cluster
@@ -206,11 +206,7 @@ def on_trial(
     signer: Signer | None = None,
 ) -> Iterator[Trials]:
     """All cases, begun, for a fixture. In the end every write to them must have kept the promises."""
-    if signer is None:
-        operators.run(servers=patient(cluster))
-    else:
-        keys = {"signers": {"ci": f"{cluster.operator_files}/ci.pub"}}
-        operators.run(files={"ci.pub": signer.public}, servers=patient(cluster), preflight=keys)
+    operators.run(servers=patient(cluster), **(declared(cluster, signer) if signer is not None else {}))
     begun = Trials(cluster, cases, spec, past=past, factors=factors, signer=signer)
     try:
         begun.begin()

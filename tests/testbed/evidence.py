@@ -10,6 +10,17 @@ from typing import Any
 
 from testbed.shop import Shop
 
+RITUAL = (
+    "release_tag.txt",
+    "sbom.json",
+    "build_provenance.json",
+    "go_nogo_signed.txt",
+    "blind_spots_scan.txt",
+    "baseline_metrics.txt",
+    "canary_plan.txt",
+)
+"""The seven files that a run leaves by itself."""
+
 
 @dataclass(frozen=True)
 class Stored:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sparkrelease.api.base import format_duration
-from sparkrelease.api.metrics import Threshold
+from sparkrelease.api.metrics import JudgedAt, Threshold
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Next, StageStatus, Verdict, WatchStatus
 from sparkrelease.api.watch import Watch
@@ -89,7 +89,7 @@ def watch_on(d: Draft, *, observing: bool, may_promote: Callable[[Draft], bool])
     watch, status, stage = d.spec.watch, d.status.watch, d.status.stage
     if watch is None or status is None or stage is None:
         return
-    glance(d, tuple({t.name: t for t in (*d.spec.gate_thresholds, *d.spec.criteria)}.values()))
+    glance(d, tuple([t for t in d.spec.thresholds if t.at is not JudgedAt.MIRROR]))
     due = _due(watch, status)
     number = min(status.check + 1, status.of)
     clock = run_clock(d, stage, counting=observing, length=due, what=f"check {number}/{status.of}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from sparkrelease.decide.lifecycle import decide
 from sparkrelease.decide.plan import Plan
 from unit.decide.test_shadow import shadowing
 from unit.decide.watch_world import METRICS, THRESHOLDS, to_check, watched
-from unit.decide.world import World, spec
+from unit.decide.world import FP3, World, spec
 
 
 def glances(world: World) -> dict[str, RuleVerdict]:
@@ -82,6 +83,35 @@ def test_a_new_stage_begins_without_those_of_the_one_before() -> None:
     while not any(e.reason is Reason.STAGE_ENTERED and "quarter" in e.message for e in world.events):
         world.now += world.tick
         world.round()
+    assert world.status.glances == ()
+
+
+def test_a_step_back_leaves_those_of_the_heavier_stage_behind() -> None:
+    legs = [{"metric": "http", "op": ">", "value": 0.05}]
+    world = World(spec=spec(triggers=[{"name": "burst", "all": legs, "for": "0s", "action": "stepBack"}]))
+    world.reach(25)
+    world.run_for(10)
+    assert glances(world)
+    world.reading = Counts(500, 1000)
+    while not any(e.reason is Reason.STEPPED_BACK for e in world.events):
+        world.now += world.tick
+        world.round()
+    assert world.status.glances == ()
+
+
+def test_a_new_run_begins_without_those_of_one_that_went_back() -> None:
+    world = World()
+    world.reach(25)
+    world.reading = Counts(500, 1000)
+    world.run_for(60, until="RolledBack")
+    assert glances(world), "as it was when it went back"
+    run = world.status.run
+    world.spec = spec(version="v3")
+    world.canary = replace(world.canary, fingerprints=FP3)
+    while world.status.run == run:
+        world.now += world.tick
+        world.round()
+    assert world.status.run is not None and world.status.run.version == "v3"
     assert world.status.glances == ()
 
 

@@ -11,17 +11,9 @@ from sparkrelease.decide.evidence import Entry, verify
 from sparkrelease.documents.files import documents
 from sparkrelease.documents.people import NOT_PART
 from sparkrelease.documents.record import Chain, UnreadableRunError, read_run
+from testbed.evidence import RITUAL
 from unit.documents import runs
 
-RITUAL = {
-    "release_tag.txt",
-    "sbom.json",
-    "build_provenance.json",
-    "go_nogo_signed.txt",
-    "blind_spots_scan.txt",
-    "baseline_metrics.txt",
-    "canary_plan.txt",
-}
 ALL = [runs.settled, runs.rolled_back, runs.measured_after, runs.under_way, runs.stepped_back, runs.by_command]
 DATA = {"report.html", "release-notes.md", "run.json", "evidence.jsonl"}
 DATA |= {"data/observations.jsonl", "data/observations.csv"}
@@ -32,11 +24,11 @@ def files(entries: list[Entry]) -> Mapping[str, str]:
 
 
 def test_every_run_leaves_the_seven_files_and_its_data() -> None:
-    assert set(files(runs.settled())) == RITUAL | DATA
+    assert set(files(runs.settled())) == {*RITUAL, *DATA}
 
 
 def test_a_rollback_leaves_its_record_metrics_before_and_after_and_an_incident_draft() -> None:
-    found = set(files(runs.rolled_back())) - RITUAL - DATA
+    found = set(files(runs.rolled_back())) - {*RITUAL, *DATA}
     at = "20260105T120100Z"
     kinds = ("rollback", "metrics_before_rollback", "metrics_after_rollback")
     assert found == {f"{kind}_{at}.txt" for kind in kinds} | {f"incident_{at}.md"}

@@ -30,6 +30,14 @@ def test_what_a_threshold_says_now_is_news_when_it_begins_to_fail(told: Verdict,
     assert says_the_same(status(Verdict.PASS, now), status(Verdict.PASS, told)) is same
 
 
+def test_another_value_of_a_threshold_that_fails_is_no_news() -> None:
+    now, told = (
+        SparkReleaseStatus(glances=(json.dumps({"rule": "errors", "verdict": "Fail", "value": value}),))
+        for value in ("3%", "2%")
+    )
+    assert says_the_same(now, told)
+
+
 def test_the_first_word_of_a_threshold_is_news() -> None:
     assert not says_the_same(status(Verdict.PASS), status())
 
