@@ -14,6 +14,7 @@ from sparkrelease.decide.facts import Counts, Finding, Missing, Problem, Value
 from sparkrelease.decide.inputs import status_data
 from sparkrelease.decide.lifecycle import decide
 from sparkrelease.decide.plan import Plan
+from unit.decide.signatures import CHECKLIST
 from unit.decide.test_shadow import shadowing
 from unit.decide.watch_world import METRICS, THRESHOLDS, to_check, watched
 from unit.decide.world import FP3, World, spec
@@ -106,7 +107,7 @@ def test_a_new_run_begins_without_those_of_one_that_went_back() -> None:
     world.run_for(60, until="RolledBack")
     assert glances(world), "as it was when it went back"
     run = world.status.run
-    world.spec = spec(version="v3")
+    world.spec = spec(version="v3", checklist=CHECKLIST)  # it waits for people before any stage
     world.canary = replace(world.canary, fingerprints=FP3)
     while world.status.run == run:
         world.now += world.tick
