@@ -12,10 +12,10 @@ EXPECTED_REQUESTS = 20
 """A silent canary counts as missing only where this many requests were to be expected (3 sigma from none is 9)."""
 
 _LATE_TICKS = 3
-_LATE_GRACE = timedelta(seconds=20)
+LATE_GRACE = timedelta(seconds=20)
 """A reading whose rules are patient is asked for every 15 s."""
 
-_HISTORY_LATE = timedelta(minutes=5)
+HISTORY_LATE = timedelta(minutes=5)
 """Histories are asked seldom: a leak takes longer than this."""
 
 _LOOKS = 20
@@ -32,7 +32,7 @@ def reading_of(facts: Facts, metric: str, role: Role, now: datetime) -> Reading 
         return None
     age = now - seen.at
     # Looked at for every rule at every tick: what is younger than any limit needs none worked out.
-    if age > _LATE_GRACE and age > late(facts.tick):
+    if age > LATE_GRACE and age > late(facts.tick):
         return _old(seen.at, now)
     return seen.canary if role is Role.CANARY else seen.stable
 
@@ -57,7 +57,7 @@ def asked_of(spec: ResolvedSpec, facts: Facts, ask: Ask, role: Role, now: dateti
     if age >= ask.back:
         age -= ask.back
     # As in `reading_of`: what is younger than any limit needs none worked out.
-    if age <= _LATE_GRACE:
+    if age <= LATE_GRACE:
         reading = seen.canary if role is Role.CANARY else seen.stable
     else:
         reading = _aged(spec, facts, ask, role, now)
@@ -77,7 +77,7 @@ def history_of(spec: ResolvedSpec, facts: Facts, metric: str, role: Role, now: d
     if seen is None:
         return NO_HISTORY
     age = now - seen.at
-    if age > _HISTORY_LATE and age > late(max(facts.tick, spec.metric(metric).every)):
+    if age > HISTORY_LATE and age > late(max(facts.tick, spec.metric(metric).every)):
         return _old(seen.at, now)
     tracks = seen.canary if role is Role.CANARY else seen.stable
     return _short(tracks) if isinstance(tracks, Missing) else tracks
@@ -90,7 +90,7 @@ def pause_over(span: timedelta) -> timedelta:
 
 def late(every: timedelta) -> timedelta:
     """How old an answer may be that is asked for every so often."""
-    return max(_LATE_TICKS * every, _LATE_GRACE)
+    return max(_LATE_TICKS * every, LATE_GRACE)
 
 
 def silent(missing: Missing) -> bool:

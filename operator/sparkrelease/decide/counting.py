@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sparkrelease.api.metrics import Metric
 from sparkrelease.api.status import TestState
@@ -52,8 +53,7 @@ class Setting:
     spread: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """The counts that speak for a test: those of the channel and the time with the strongest evidence.
 
     `log_weight` is the logarithm of its part of the mixture, `sums` what it has accumulated.
@@ -68,8 +68,7 @@ class Shown:
     log_weight: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Numbers:
+class _Numbers(NamedTuple):
     """A window as numbers: events per role, and bad ones per channel."""
 
     canary: float
@@ -77,8 +76,7 @@ class _Numbers:
     bad: tuple[tuple[float, float], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
+class Counted(NamedTuple):
     """What a test has counted: as the status keeps it, as it is, and what of it people are shown."""
 
     kept: TestState
@@ -213,10 +211,9 @@ def _begin_stage(state: State, h: Hypotheses, by: Setting) -> State:
     """Another part of the mixture begins, unless as many have begun as were planned."""
     weight = eprocess.later_weight(state.begun, by.stages)
     if weight <= 0:
-        return replace(state, stage_at=_seconds(by.stage_at))
+        return state._replace(stage_at=_seconds(by.stage_at))
     n = state.requests
-    return replace(
-        state,
+    return state._replace(
         stage_at=_seconds(by.stage_at),
         begun=state.begun + 1,
         requests=array("f", [0.0, 0.0, n[0] + n[2], n[1] + n[3]]),
@@ -231,9 +228,9 @@ def _choose(test: Test, h: Hypotheses, state: State, window: Window) -> State:
         return state
     candidates = edges.add_window(state.candidates, stable.at_or_below, stable.total)
     if candidates is None or candidates.total < edges.ENOUGH:
-        return replace(state, candidates=candidates)
+        return state._replace(candidates=candidates)
     chosen = edges.choose(candidates, test.wanted, 1 - (test.metric.quantile or 0.95))
-    return replace(state, candidates=None, channels=tuple(eprocess.channel(h, edge) for edge in chosen))
+    return state._replace(candidates=None, channels=tuple(eprocess.channel(h, edge) for edge in chosen))
 
 
 def _numbers(channels: Sequence[Channel], window: Window) -> _Numbers | None:

@@ -11,6 +11,8 @@ from sparkrelease.api.metrics import JudgedAt
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.triggers import LegKind
 from sparkrelease.decide.answers import (
+    HISTORY_LATE,
+    LATE_GRACE,
     NO_HISTORY,
     NOT_ASKED,
     asked_of,
@@ -36,6 +38,9 @@ class Health:
     waiting: bool = False
     blind: Missing | None = None
     quiet: Missing | None = None
+
+
+_FRESH = Health(fresh=True)
 
 
 @per_spec
@@ -76,6 +81,9 @@ def assess(
     `weight` is canary's part of the requests in percent, and `mirrors` whether they are copies of users' requests.
     Other windows, the past and histories count as far as they cannot be asked: too little of them is no blindness.
     """
+    if not mirrors and _all_at_hand(spec, facts, role, now):
+        blind = _unscraped(facts, role)
+        return _FRESH if blind is None else Health(fresh=False, blind=blind)
     quiet: Missing | None = None
     waiting = False
     for name in (*watched_metrics(spec), *(mirror_metrics(spec) if mirrors else ())):
@@ -95,6 +103,26 @@ def assess(
         return Health(fresh=False, blind=blind)
     waiting = waiting or any(seen is NOT_ASKED or seen is NO_HISTORY for seen in missing)
     return Health(fresh=not waiting and quiet is None, waiting=waiting, quiet=quiet)
+
+
+def _all_at_hand(spec: ResolvedSpec, facts: Facts, role: Role, now: datetime) -> bool:
+    """Whether everything was answered lately enough for any limit: nearly always, so it is found out first."""
+    since, canary = now - LATE_GRACE, role is Role.CANARY
+    metrics, asked = facts.metrics, facts.asked
+    for name in watched_metrics(spec):
+        seen = metrics.get(name)
+        if seen is None or seen.at < since or isinstance(seen.canary if canary else seen.stable, Missing):
+            return False
+    for ask in asks_of(spec):
+        seen = asked.get(ask)
+        if seen is None or seen.at < since or isinstance(seen.canary if canary else seen.stable, Missing):
+            return False
+    return all(_has_history(facts, name, now - HISTORY_LATE, canary=canary) for name in histories_of(spec))
+
+
+def _has_history(facts: Facts, name: str, since: datetime, *, canary: bool) -> bool:
+    seen = facts.history.get(name)
+    return seen is not None and seen.at >= since and not isinstance(seen.canary if canary else seen.stable, Missing)
 
 
 def _unscraped(facts: Facts, role: Role) -> Missing | None:

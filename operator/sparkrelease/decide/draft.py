@@ -10,7 +10,6 @@ from sparkrelease.api.conditions import ConditionType, Status, clear_condition, 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Condition, Phase, Run, SparkReleaseStatus
 from sparkrelease.decide.facts import Facts, Problem, Reading, Route, RouteMark
-from sparkrelease.decide.legs.lens import lenses_of
 from sparkrelease.decide.plan import (
     Change,
     EntryDraft,
@@ -51,8 +50,6 @@ class Draft:
 
     def __init__(self, spec: ResolvedSpec, status: SparkReleaseStatus, facts: Facts, now: datetime) -> None:
         self.spec = spec
-        self.lenses = lenses_of(spec)
-        """By trigger, what its spec alone says of its legs."""
         self.before = status
         self.status = status
         self._own: SparkReleaseStatus | None = None

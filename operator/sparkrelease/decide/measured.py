@@ -105,7 +105,7 @@ class Track:
     born: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class History:
     """What a metric was over a time, for trends."""
 

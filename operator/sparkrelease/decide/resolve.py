@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import wraps
@@ -34,6 +33,7 @@ from sparkrelease.api.triggers import LegKind, NoData, Trigger
 from sparkrelease.api.watch import ErrorBudget, Watch
 from sparkrelease.decide.facts import Problem
 from sparkrelease.decide.legfaults import leg_fault
+from sparkrelease.decide.same import memory_of
 
 _LIVE_FIELDS = frozenset({"paused", "deletion_policy", "evidence"})
 """Edits of these act at once, also during a run, so the digest of what a run follows leaves them out."""
@@ -129,28 +129,15 @@ class ResolvedSpec(SpecModel):
 _Found = TypeVar("_Found")
 
 
-_answers: dict[int, tuple[weakref.ref[ResolvedSpec], dict[object, object]]] = {}
-"""By identity of a spec that somebody holds: what was worked out of it, by the function that did."""
-
-
-def _answers_of(spec: ResolvedSpec) -> dict[object, object]:
-    place = id(spec)
-    known = _answers.get(place)
-    if known is None or known[0]() is not spec:
-        known = _answers[place] = (weakref.ref(spec, lambda _: _answers.pop(place, None)), {})
-    return known[1]
-
-
 def per_spec(work: Callable[[ResolvedSpec], _Found]) -> Callable[[ResolvedSpec], _Found]:
     """Remembers what `work` says of a spec for the ticks to come, until nobody holds the spec any more.
 
-    A run follows one spec from its start to its end. To hash one costs more than what is looked up by it, so it is
-    known by identity. An answer must not hold on to its spec, or both would stay for ever.
+    A run follows one spec from its start to its end. An answer must not hold on to its spec.
     """
 
     @wraps(work)
     def answered(spec: ResolvedSpec) -> _Found:
-        answers = _answers_of(spec)
+        answers = memory_of(spec)
         if work not in answers:
             answers[work] = work(spec)
         return cast("_Found", answers[work])

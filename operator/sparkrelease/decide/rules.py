@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from sparkrelease.api.metrics import Metric
@@ -11,7 +12,12 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
 from sparkrelease.decide.facts import Buckets, Counts, Missing, Reading, Value
 
-_COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
+_COMPARE: Mapping[str, Callable[[float, float], bool]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
 _EDGE_TOLERANCE = 1e-9
 
 WORST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.NO_DATA, Verdict.INCONCLUSIVE, Verdict.PASS)
@@ -62,13 +68,11 @@ def events(reading: Reading) -> float | None:
 
 def number_of(reading: Reading) -> float | None:
     """The number a reading stands for: its value, or its share of bad events; None when there is none (no event)."""
-    match reading:
-        case Value(value):
-            return value if math.isfinite(value) else None
-        case Counts(bad, total):
-            return bad / total if total > 0 else None
-        case _:
-            return None
+    if isinstance(reading, Value):
+        return reading.value if math.isfinite(reading.value) else None
+    if isinstance(reading, Counts):
+        return reading.bad / reading.total if reading.total > 0 else None
+    return None
 
 
 def sound(reading: Reading) -> Reading:
@@ -104,7 +108,7 @@ def nothing(rule: str, metric: Metric, reading: Missing) -> Judgement:
 
 def outside(op: str, value: float, limit: float) -> bool:
     """Whether `value op limit` holds."""
-    return bool(_COMPARE[op](value, limit))
+    return _COMPARE[op](value, limit)
 
 
 def breaks(metric: Metric, reading: Value | Counts | Buckets, op: str, limit: float) -> bool | None:

@@ -1,22 +1,21 @@
-"""A value as a key that equals itself alone, for memories of what frozen values amount to."""
+"""What was worked out of a frozen value, remembered as long as somebody holds that value."""
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+import weakref
 
-_Value = TypeVar("_Value")
+_memories: dict[int, tuple[weakref.ref[object], dict[object, object]]] = {}
+"""By identity of the value."""
 
 
-class Same(Generic[_Value]):
-    """To hash a spec or a history costs more than what is looked up by it; who holds on to one asks by identity."""
+def memory_of(value: object) -> dict[object, object]:
+    """What was worked out of this very value so far, by whatever its callers call it; gone when the value is.
 
-    __slots__ = ("value",)
-
-    def __init__(self, value: _Value) -> None:
-        self.value = value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and other.value is self.value
+    To hash a spec or a history costs more than what is looked up by it, so it is known by identity. What is remembered
+    must not hold on to the value, or both would stay for ever.
+    """
+    place = id(value)
+    known = _memories.get(place)
+    if known is None or known[0]() is not value:
+        known = _memories[place] = (weakref.ref(value, lambda _: _memories.pop(place, None)), {})
+    return known[1]

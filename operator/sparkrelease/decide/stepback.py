@@ -12,10 +12,12 @@ from sparkrelease.decide.stages import level, mirror_data, place, run_under_stag
 def resting(d: Draft) -> bool:
     """Whether a step back below the first stage left canary without weight until things are quiet."""
     status = d.status.stage
+    if not same_weight(d.status.weight.desired, 0) or d.mirror:
+        return False
     if status is None or status.index != 1 or not run_under_stages(d):
         return False
     weight, mirror = level(d.spec, d.spec.stages[0])
-    return same_weight(d.status.weight.desired, 0) and not d.mirror and (weight >= WEIGHT_STEP or mirror > 0)
+    return weight >= WEIGHT_STEP or mirror > 0
 
 
 def may_step_back(d: Draft, to: str | None = None) -> bool:

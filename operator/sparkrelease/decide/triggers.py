@@ -11,7 +11,7 @@ from sparkrelease.api.status import RuleVerdict, Verdict
 from sparkrelease.api.triggers import Leg, LegKind, Trigger, TriggerAction
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Role
-from sparkrelease.decide.legs.judge import judge_leg
+from sparkrelease.decide.legs.judge import judges_of
 from sparkrelease.decide.legs.sight import Sight
 from sparkrelease.decide.rules import Judgement
 from sparkrelease.decide.schedule import active
@@ -51,10 +51,7 @@ class Fired:
 
 def judge_legs(trigger: Trigger, sight: Sight) -> tuple[Judgement, ...]:
     """What each leg says of the role by itself."""
-    lenses = sight.d.lenses[trigger.name]
-    if len(lenses) == 1:
-        return (judge_leg(lenses[0], sight),)
-    return tuple([judge_leg(lens, sight) for lens in lenses])
+    return tuple([judge(lens, sight) for judge, lens in judges_of(sight.d.spec)[trigger.name]])
 
 
 def together(judgements: Sequence[Judgement]) -> Judgement:
@@ -67,13 +64,9 @@ def together(judgements: Sequence[Judgement]) -> Judgement:
     return first._replace(message=" and ".join(dict.fromkeys(j.message for j in judgements)))
 
 
-def judge_trigger(trigger: Trigger, sight: Sight) -> Judgement:
-    """What a trigger says now, and outside its hours that it is not looked at. The draft keeps each leg's word."""
-    d = sight.d
-    if trigger.active_when is not None and not active(trigger.active_when, d.now):
-        return Judgement(Verdict.PASS, Reason.NOT_ACTIVE, "", f"{trigger.name}: not looked at now")
-    judgements = d.legs[trigger.name] = judge_legs(trigger, sight)
-    return together(judgements)
+def _not_looked_at(trigger: Trigger) -> Judgement:
+    """What a trigger says outside its hours."""
+    return Judgement(Verdict.PASS, Reason.NOT_ACTIVE, "", f"{trigger.name}: not looked at now")
 
 
 def _since(
@@ -114,16 +107,21 @@ def _told_leg(leg: Leg) -> dict[str, object]:
 def run_triggers(d: Draft, role: Role) -> tuple[Fired, ...]:
     """Judges every trigger and answers those that have been true for their time; holds for those on their way there."""
     before = {v.rule: v for v in d.status.verdicts if v.kind == "trigger"}
-    sight = Sight(d, role)
+    sight, judges = Sight(d, role), judges_of(d.spec)
     news: list[RuleVerdict] = []
     fired: list[Fired] = []
     for trigger in d.spec.triggers:
-        old = before.get(trigger.name)
-        judgement = judge_trigger(trigger, sight)
-        since = _since(old, judgement, d.legs.get(trigger.name, ()), d.now)
+        name = trigger.name
+        old = before.get(name)
+        if trigger.active_when is None or active(trigger.active_when, d.now):
+            legs = d.legs[name] = tuple([judge(lens, sight) for judge, lens in judges[name]])
+            judgement = legs[0] if len(legs) == 1 else together(legs)
+        else:
+            legs, judgement = (), _not_looked_at(trigger)
+        since = _since(old, judgement, legs, d.now)
         acted = old.acted_at if old is not None else None
         shared = old.shared_since if old is not None and since is not None else None
-        verdict = said(trigger.name, "trigger", judgement, since, old, acted_at=acted, shared_since=shared)
+        verdict = said(name, "trigger", judgement, since, old, acted_at=acted, shared_since=shared)
         if verdict is not old:
             news.append(verdict)
         if judgement.verdict is not Verdict.FAIL or since is None:

@@ -19,7 +19,7 @@ from sparkrelease.decide.facts import (
     Route,
     Track,
 )
-from sparkrelease.decide.legs.judge import judge_leg
+from sparkrelease.decide.legs.judge import judges_of
 from sparkrelease.decide.legs.sight import Sight
 from sparkrelease.decide.resolve import ResolvedSpec, resolve
 from sparkrelease.decide.rules import Judgement
@@ -72,7 +72,8 @@ def say(
     )
     known = (BaselineStatus(metric=metric, at=START, value=baseline),) if baseline is not None else ()
     d = Draft(ruled, SparkReleaseStatus(baselines=known), facts, START)
-    return judge_leg(d.lenses[ruled.triggers[0].name][0], Sight(d, role))
+    judge, lens = judges_of(ruled)[ruled.triggers[0].name][0]
+    return judge(lens, Sight(d, role))
 
 
 TREND = {"kind": "trend", "over": "30m", "slopePerMinute": 1}

@@ -11,7 +11,7 @@ from sparkrelease.api.base import format_duration
 from sparkrelease.api.metrics import Metric
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
-from sparkrelease.api.triggers import BurnWindow, Leg, LegKind, Trigger
+from sparkrelease.api.triggers import Leg, LegKind, Trigger
 from sparkrelease.decide.asks import asks_of_legs, burn_windows
 from sparkrelease.decide.facts import Ask, Missing, Reading
 from sparkrelease.decide.resolve import ResolvedSpec, metrics_by_name, per_spec
@@ -21,7 +21,8 @@ from sparkrelease.decide.rules import Judgement, events, nothing, outside, show
 class Burn(NamedTuple):
     """A pair of windows of a burn rate: what the long and the short one are asked by, and how both are told."""
 
-    pair: BurnWindow
+    factor: float
+    """How many times faster than allowed both must burn."""
     long: Ask
     short: Ask
     spans: str
@@ -55,6 +56,8 @@ class Lens:
     """`> 2x`, with the floor where there is one: `> 2x, above 10s`."""
     told_over: str
     """How far back is looked."""
+    allowed: float
+    """Of a burn rate, the share of bad events that its objective allows."""
     burns: tuple[Burn, ...]
     """Of a burn rate."""
 
@@ -121,12 +124,13 @@ def _lens(trigger: Trigger, place: int, metric: Metric, asks: tuple[Ask, ...]) -
         told_limit=f"{leg.comparator} {limit:g}{unit}",
         told_factor=f"{leg.comparator} {factor:g}x{floor}",
         told_over=format_duration(leg.over or timedelta(0)),
+        allowed=1 - (leg.objective or 0.0),
         burns=_burns(leg, asks) if leg.kind is LegKind.BURN_RATE else (),
     )
 
 
 def _burns(leg: Leg, asks: tuple[Ask, ...]) -> tuple[Burn, ...]:
     return tuple(
-        Burn(pair, long, short, f"{format_duration(pair.long)} and {format_duration(pair.short)}")
+        Burn(pair.factor, long, short, f"{format_duration(pair.long)} and {format_duration(pair.short)}")
         for pair, long, short in zip(burn_windows(leg), asks[::2], asks[1::2], strict=True)
     )

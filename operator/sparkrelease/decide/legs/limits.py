@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
-from sparkrelease.decide.facts import Missing, Reading
+from sparkrelease.decide.facts import Missing, Reading, Value
 from sparkrelease.decide.legs.lens import Lens
 from sparkrelease.decide.legs.sight import Sight
 from sparkrelease.decide.rules import Judgement, breaks, number_of, show
@@ -15,9 +15,10 @@ def threshold(lens: Lens, sight: Sight) -> Judgement:
     reading = sight.reading(lens.name)
     if isinstance(reading, Missing):
         return lens.nothing(reading)
-    few = lens.too_few(reading) if lens.least else None
-    if few is not None:
-        return few
+    if lens.least and not isinstance(reading, Value):
+        few = lens.too_few(reading)
+        if few is not None:
+            return few
     metric = lens.metric
     value = show(metric, reading, lens.leg.value)
     breach = breaks(metric, reading, lens.op, lens.limit)
@@ -78,9 +79,10 @@ def _number(lens: Lens, reading: Reading) -> float | Judgement:
     """The number of a reading, or why there is none to compare."""
     if isinstance(reading, Missing):
         return lens.nothing(reading)
-    few = lens.too_few(reading) if lens.least else None
-    if few is not None:
-        return few
+    if lens.least and not isinstance(reading, Value):
+        few = lens.too_few(reading)
+        if few is not None:
+            return few
     number = number_of(reading)
     if number is None:
         return lens.nothing(Missing(Reason.NOT_A_NUMBER, "it is no finite number to compare"))

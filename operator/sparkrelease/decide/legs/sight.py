@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from sparkrelease.decide.answers import asked_of, history_of, reading_of, reading_or_missing
 from sparkrelease.decide.draft import Draft
-from sparkrelease.decide.facts import Ask, Missing, Reading, Role, Track
+from sparkrelease.decide.facts import Ask, Missing, Reading, Role, Track, Value
 from sparkrelease.decide.rules import sound
 
 
@@ -58,6 +60,8 @@ class Sight:
 
 def _look(d: Draft, metric: str, role: Role) -> Reading:
     reading = reading_of(d.facts, metric, role, d.now)
+    if isinstance(reading, Value) and isfinite(reading.value):
+        return reading
     if reading is None or isinstance(reading, Missing):
         return reading_or_missing(d.facts, metric, role, d.canary_share, d.now)
     return sound(reading)

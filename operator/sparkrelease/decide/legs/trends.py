@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from typing import cast
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
 from sparkrelease.api.triggers import Leg, Reset
-from sparkrelease.decide.facts import Missing, Track
+from sparkrelease.decide.facts import History, Missing, Track
 from sparkrelease.decide.legs.lens import Lens
 from sparkrelease.decide.legs.sight import Sight
 from sparkrelease.decide.rules import Judgement
-from sparkrelease.decide.same import Same
+from sparkrelease.decide.same import memory_of
 from sparkrelease.decide.stats.trend import mann_kendall, theil_sen
 
 P_BELOW = 0.01
@@ -22,10 +21,6 @@ P_BELOW = 0.01
 
 _LEAST_PART = 2
 """A history is judged once it covers half of the time looked back."""
-
-_MEMORY = 4096
-
-Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +41,14 @@ def trend(lens: Lens, sight: Sight) -> Judgement:
     found = sight.history(lens.name)
     if isinstance(found, Missing):
         return lens.nothing(found)
-    at = sight.d.facts.history[lens.name].at
-    rises = _rises(leg, found, at)
+    history = sight.d.facts.history[lens.name]
+    rises = _rises(leg, found, history)
     if not rises:
         return lens.unsure(
             Reason.TOO_FEW_POINTS, "", f"has less than half of {lens.told_over} of history after warming up"
         )
     limit = leg.slope_per_minute or 0.0
-    reference = _stable_slope(lens, sight, at)
+    reference = _stable_slope(lens, sight, history)
     if isinstance(reference, Judgement):
         return reference
     if reference is not None:
@@ -70,23 +65,31 @@ def trend(lens: Lens, sight: Sight) -> Judgement:
     return lens.say(Verdict.PASS, Reason.WITHIN_LIMIT, value, f"{told}; not > {limit:.4g}{unit} beyond chance")
 
 
-def _stable_slope(lens: Lens, sight: Sight, at: datetime) -> float | Judgement | None:
+def _stable_slope(lens: Lens, sight: Sight, history: History) -> float | Judgement | None:
     """The fastest rise of the other role where the leg compares with it; None where it does not."""
     if lens.leg.vs_stable_factor is None:
         return None
     found = sight.history_of_other(lens.name)
     if isinstance(found, Missing):
         return lens.unsure(found.reason, "", f"has nothing to compare with, {sight.other}: {found.message}")
-    rises = _rises(lens.leg, found, at)
+    rises = _rises(lens.leg, found, history)
     if not rises:
         return lens.unsure(Reason.TOO_FEW_POINTS, "", f"has nothing to compare with: {sight.other}'s history is short")
     return max(0.0, *(rise.slope for rise in rises))
 
 
-def _rises(leg: Leg, tracks: Sequence[Track], at: datetime) -> list[Rise]:
-    """The tracks that are long enough, in the order of their names."""
-    rises = (_rise(leg, track, at) for track in sorted(tracks, key=lambda track: track.name))
-    return [rise for rise in rises if rise is not None]
+def _rises(leg: Leg, tracks: tuple[Track, ...], history: History) -> tuple[Rise, ...]:
+    """The tracks of one role that are long enough, in the order of their names.
+
+    Remembered, because a history stays the same for many rounds and every pair of its points is looked at.
+    """
+    memory = memory_of(history)
+    key = (_rises, tracks is history.stable, leg.over, leg.warmup, leg.reset_on)
+    known = memory.get(key)
+    if known is None:
+        rises = [_rise(leg, track, history.at) for track in sorted(tracks, key=lambda track: track.name)]
+        known = memory[key] = tuple([rise for rise in rises if rise is not None])
+    return cast("tuple[Rise, ...]", known)
 
 
 def _rise(leg: Leg, track: Track, at: datetime) -> Rise | None:
@@ -101,15 +104,6 @@ def _rise(leg: Leg, track: Track, at: datetime) -> Rise | None:
     newest = track.points[-1][0]
     if newest - begin < over.total_seconds() / _LEAST_PART:
         return None
-    slope, p = _statistics(Same(track.points), begin, end)
+    kept = [point for point in track.points if begin <= point[0] <= end]
+    slope, p = theil_sen(kept), mann_kendall([value for _, value in kept])
     return None if slope is None or p is None else Rise(track.name, 60 * slope, p)
-
-
-@lru_cache(maxsize=_MEMORY)
-def _statistics(points: Same[Points], begin: float, end: float) -> tuple[float | None, float | None]:
-    """Slope a second and p of the points in [begin, end].
-
-    Remembered, because a history stays the same for many rounds and every pair of its points is looked at.
-    """
-    kept = [point for point in points.value if begin <= point[0] <= end]
-    return theil_sen(kept), mann_kendall([value for _, value in kept])

@@ -29,6 +29,7 @@ import math
 from array import array
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 MULTIPLES = (
     *(0.05, 0.1, 1 / 6, 0.25, 1 / 3, 0.4, 0.5, 0.6, 2 / 3, 0.75, 0.8, 0.9, 1.0),
@@ -85,8 +86,7 @@ def hypotheses(margin: float, weights: tuple[float, ...] = FAILING) -> Hypothese
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(NamedTuple):
     """One question a test asks: bad events, or events slower than one edge of a histogram.
 
     `stage` and `before` are sums over the stage under way and over the run before it: the tallies, then L per ratio.
@@ -139,8 +139,7 @@ def idle_weight(begun: int, stages: int) -> float:
     return max((1 - FIRST) * (stages + 1 - begun) / stages, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Stratum:
+class Stratum(NamedTuple):
     """What all channels of one window share.
 
     `weight` is canary's part of the requests, `wobble` what each bad event takes from the evidence, and `factors`

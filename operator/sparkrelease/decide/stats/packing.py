@@ -17,8 +17,9 @@ import math
 import struct
 import sys
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from sparkrelease.decide.stats.eprocess import ALTERNATIVES, MULTIPLES, TALLIES, Channel
 
@@ -51,15 +52,18 @@ class Candidates:
     total: float
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+_NO_REQUESTS = array("f", bytes(4 * _REQUESTS))
+"""Shared by all that begin; requests are never changed in place."""
+
+
+class State(NamedTuple):
     """What one test has accumulated. Without channels it is still choosing them."""
 
     stage_at: int
     begun: int = 1
     last: Seen = Seen.NONE
     in_a_row: int = 0
-    requests: array[float] = field(default_factory=lambda: array("f", bytes(4 * _REQUESTS)))
+    requests: array[float] = _NO_REQUESTS
     candidates: Candidates | None = None
     channels: tuple[Channel, ...] = ()
 
