@@ -55,7 +55,7 @@ test: $(READY) ## Everything: checks, unit tests and end-to-end tests on the loc
 
 .PHONY: check
 check: lint generated ## What needs no cluster and no patience: style, types, floors, generated files, unit tests
-	@$(BIN)/pytest -q -m "not cluster and not slow" -n auto $(ARGS)
+	@$(BIN)/pytest -q -m "not cluster and not slow" --hypothesis-profile quick -n auto $(ARGS)
 
 .PHONY: e2e-kind
 e2e-kind: $(READY) ## The end-to-end tests on a kind cluster, the operator installed in it (needs Docker)

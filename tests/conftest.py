@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
     from xdist.workermanage import WorkerController
 
+QUICK = 20
+"""Examples of a property that `make check` tries; `make test` tries as many as hypothesis would."""
+
 # A slow machine is no fault of the code: no test here fails for the time an example took.
 # A build server tries the same examples every time, as hypothesis itself would have it; people's machines search on.
 settings.register_profile("no-deadline", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.register_profile("quick", settings.get_profile("no-deadline"), max_examples=QUICK)
 settings.load_profile("no-deadline")
 
 # What is started in the background of a script ignores Ctrl-C, and so would the programs that tests press it in.
