@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -11,7 +12,7 @@ from sparkrelease.api.config import MetricsServer
 from sparkrelease.api.metrics import Metric
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.asks import baselines_of
-from sparkrelease.decide.facts import Baseline, Missing, Problem
+from sparkrelease.decide.facts import Baseline, Missing, Problem, Reading
 from sparkrelease.decide.promql import Scope, Template
 from sparkrelease.decide.ranges import (
     Steps,
@@ -34,7 +35,6 @@ from sparkrelease.ports.cluster import ObjectKey
 
 OVER = timedelta(hours=1)
 _MOST_STEPS = 240
-_TOO_SHORT = "stable has too little history for a baseline"
 
 
 class Baselines:
@@ -87,15 +87,24 @@ class Baselines:
     def _read(
         self, found: Tracks | Steps, metric: Metric, template: Template, unit: timedelta, stable: Place
     ) -> tuple[float | None, float, float] | Missing:
-        short = Missing(Reason.NO_BASELINE, f"metric {metric.name}: {_TOO_SHORT}")
         if isinstance(found, Mapping):
             tracks = tracks_of(found, template, stable, self._pods.of(template, stable).keys())
             if isinstance(tracks, Missing):
                 return tracks
             value = baseline_of_values(tracks, max(unit, metric.window))
-            return short if value is None else (value, 0.0, 0.0)
+            return _too_short(metric) if value is None else (value, 0.0, 0.0)
         exact = window_template(template, unit)
         windows = [
             window_of(self._pods.fold(answer, template, (stable,)), exact, end, stable, stable) for end, answer in found
         ]
-        return baseline_of_counts([window.stable for window in windows], metric.quantile) or short
+        sides = [window.stable for window in windows]
+        return baseline_of_counts(sides, metric.quantile) or _too_short(metric, sides)
+
+
+def _too_short(metric: Metric, sides: Sequence[Reading] = ()) -> Missing:
+    """Why there is no baseline; of windows whose counts cannot be known, what most of them lack."""
+    text = f"metric {metric.name}: stable has too little history for a baseline"
+    void = Counter(side.message for side in sides if isinstance(side, Missing)).most_common(1)
+    for why, count in void:
+        text += f"; {count} of {len(sides)} windows are void: {why}"
+    return Missing(Reason.NO_BASELINE, text)

@@ -247,6 +247,15 @@ async def test_too_little_history_is_no_baseline_and_a_warning() -> None:
     assert fault.problem.reason is Reason.NO_BASELINE
 
 
+async def test_a_baseline_that_void_windows_leave_without_history_says_what_voids_them() -> None:
+    source = FakeSource()
+    source.reply_range = lambda *_: minutes([2000.0] * 40)
+    comparison = {"alpha": 0.01, "tests": [{"metric": "http"}]}
+    found = (await measuring(source).baselines(key(), spec(comparison=comparison), after(2)))["http"]
+    assert found.problem is not None
+    assert "39 of 40 windows are void: there are more bad events (2000) than events (1000)" in found.problem.message
+
+
 @pytest.mark.parametrize(("counts", "spread"), [([], 0), ([0, 0], 0), ([5, 5, 5], 0), ([0, 100], (2500 - 50) / 2500)])
 def test_spread_is_what_chance_does_not_explain(counts: list[float], spread: float) -> None:
     assert spread_of(counts) == pytest.approx(spread)
