@@ -66,6 +66,9 @@ def spec(**changes: object) -> SparkReleaseSpec:
     return SparkReleaseSpec.model_validate(body | changes)
 
 
+HISTORIES = timedelta(minutes=2)
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A spec, what it comes to under an empty policy, and the digest of that: a world asks for them in every round."""
@@ -173,7 +176,7 @@ class World:
             canary=self.canary,
             metrics=metrics,
             asked={ask: self._ask(ask, both) for ask, both in self.asked.items()},
-            history={name: replace(seen, at=self.now) for name, seen in self.history.items()},
+            history=self._histories(),
             windows=self.windows,
             scraped=self.scraped,
             approvals=self.approvals,
@@ -182,6 +185,13 @@ class World:
             evidence_problem=None if self.evidence_works else Problem(Reason.EVIDENCE_NOT_STORED, "403"),
             **more,  # type: ignore[arg-type]  # names of Facts fields, given by the tests
         )
+
+    def _histories(self) -> dict[str, History]:
+        """Asked anew every two minutes, as the engine does at the most."""
+        for name, seen in self.history.items():
+            if self.now - seen.at >= HISTORIES or self.now < seen.at:
+                self.history[name] = replace(seen, at=self.now)
+        return dict(self.history)
 
     def _metric(self, name: str) -> MetricFacts:
         canary, stable = self.readings.get(name, (self.reading, self.stable_reading))
