@@ -45,7 +45,9 @@ def main(
     active: Annotated[list[int] | None, typer.Option(help="Size of an active fleet; may be repeated.")] = None,
     group: Annotated[int, typer.Option(help="Releases started together, and no more than that.")] = Sizes.group,
     many: Annotated[int, typer.Option(help="Finished releases.")] = Sizes.many,
-    most: Annotated[int, typer.Option(help="Finished releases of the largest start.")] = Sizes.most,
+    most: Annotated[
+        list[int] | None, typer.Option(help="Finished releases of a larger start; may be repeated.")
+    ] = None,
     trials: Annotated[int, typer.Option(help="Rollbacks per variant.")] = Sizes.trials,
     seconds: Annotated[float, typer.Option(help="Span in which calls, CPU and memory are counted.")] = Sizes.seconds,
     runs: Annotated[int, typer.Option(help="Verdicts: runs per cell where nothing is wrong with the release.")] = 300,
@@ -72,7 +74,8 @@ def main(
             results.FOLDER = results.FOLDER.with_name("results-small")
         session.prepare()
         fleets = tuple(active) if active else Sizes.active
-        sizes = Sizes(active=fleets, group=group, many=many, most=most, trials=trials, seconds=seconds)
+        grown = tuple(sorted(most)) if most else Sizes.most
+        sizes = Sizes(active=fleets, group=group, many=many, most=grown, trials=trials, seconds=seconds)
         bench = Bench(Screen(console), SMALL if small else sizes)
         for name in wanted:
             console.rule(name.value)

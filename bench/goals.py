@@ -145,6 +145,15 @@ GOALS = (
         lambda f: f["rss"] <= 238,
     ),
     Goal(
+        "memory, 10,000 finished releases",
+        "11 to 14 GB reported at 11,000",
+        "< 500 MB",
+        "start-finished-{}",
+        lambda f: f"{f['usage']['rss']:,.0f} MiB" if "usage" in f else "not counted",
+        lambda f: "usage" in f and f["usage"]["rss"] * 2**20 < 500e6,
+        10_000,
+    ),
+    Goal(
         "CPU of one core, 1,000 active releases, 5 s tick",
         "76 % (the better of the two)",
         "<= 15 %",

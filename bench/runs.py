@@ -40,14 +40,14 @@ class Sizes:
     active: tuple[int, ...] = (100, 1000)
     group: int = 300
     many: int = 1000
-    most: int = 5000
+    most: tuple[int, ...] = (5000, 10_000)
     trials: int = 24
     seconds: float = 120.0
     first: float = 60.0
     real_gateway: int = 150
 
 
-SMALL = Sizes(active=(10, 30), group=15, many=30, most=60, trials=4, seconds=20.0, first=15.0, real_gateway=20)
+SMALL = Sizes(active=(10, 30), group=15, many=30, most=(60, 90), trials=4, seconds=20.0, first=15.0, real_gateway=20)
 """For trying the benchmarks themselves: every step, no meaning."""
 
 
@@ -195,18 +195,24 @@ class Bench:
             operator, found = start.adoption_of_finished(cluster, settings, fleet, Member(many), self.sizes.first)
             self._keep(f"start-finished-{many}", {"objects": many, **found}, gateway, begin)
             operator.stop()
-            self._grow(cluster, fleet, gateway, status)
+            known = many
+            for size in self.sizes.most:
+                self._grow(cluster, (fleet, gateway, status), known, size)
+                known = size
 
-    def _grow(self, cluster: Cluster, fleet: Fleet, gateway: str, status: KubeObject) -> None:
-        many, most = self.sizes.many, self.sizes.most
-        more = [Member(number, beside=number % many) for number in range(many + 1, most + 1)]
-        fresh = Member(most + NAMESPACES, beside=many)
+    def _grow(self, cluster: Cluster, made: tuple[Fleet, str, KubeObject], known: int, size: int) -> None:
+        """So many settled releases beside those known, and a start on all of them."""
+        fleet, gateway, status = made
+        many = self.sizes.many
+        more = [Member(number, beside=number % many) for number in range(known + 1, size + 1)]
+        # A name that comes no second time, in the namespace of the one whose Services it names.
+        fresh = Member((max(self.sizes.most) + size) * NAMESPACES + many % NAMESPACES, beside=many)
         with self.screen.steps("settled releases", len(more)) as told:
             fleet.releases(more, told, status)
         begin = usage.load()
         settings = config(cluster, tick="5s")
         operator, found = start.adoption_of_finished(cluster, settings, fleet, fresh, self.sizes.first)
-        self._keep(f"start-finished-{most}", {"objects": most + 1, **found}, gateway, begin)
+        self._keep(f"start-finished-{size}", {"objects": size + 1, **found}, gateway, begin)
         operator.stop()
 
     def _evidence(self, cluster: Cluster) -> None:

@@ -51,6 +51,14 @@ def test_the_page_says_what_is_used_while_releases_go_back_and_from_a_start_on()
     assert f"| 300 started together | 150 | {USES}" in made
 
 
+def test_what_ten_thousand_take_is_held_against_its_goal_and_fewer_are_no_proof_of_it() -> None:
+    assert "| < 500 MB | 219 MiB | reached |" in text(start_finished_10000={**START, "usage": {**USED, "rss": 219.0}})
+    assert "| < 500 MB | 477 MiB | **not" in text(start_finished_10000={**START, "usage": {**USED, "rss": 477.0}})
+    assert "| < 500 MB | with 5,000: 119 MiB | not measured with 10,000 |" in text(
+        start_finished_5000={**START, "usage": USED}
+    )
+
+
 def test_results_of_which_that_was_not_counted_are_left_out() -> None:
     made = text(rollback_1_250ms=ROLLBACK, start_finished_5000=START, together_300=TOGETHER)
     assert "| 1 | 253ms |" in made
