@@ -22,6 +22,8 @@ TYPED   := operator/sparkrelease $(wildcard tests/testbed bench examples/demo ex
 
 # More arguments for the tool a target runs: make test ARGS="-k rollback -x"
 ARGS ?=
+# Where nearly all tests are that need no cluster; to import the scenarios as well takes two seconds.
+QUICK := tests/unit tests/testbed_tests $(wildcard tests/test_*.py)
 # So many local clusters share out the end-to-end tests; each takes about 1 GiB. Three keep two cores busy; with a fourth
 # the scenarios that compute most miss deadlines.
 CLUSTERS ?= 3
@@ -55,7 +57,7 @@ test: $(READY) ## Everything: checks, unit tests and end-to-end tests on the loc
 
 .PHONY: check
 check: lint generated ## What needs no cluster and no patience: style, types, floors, generated files, unit tests
-	@$(BIN)/pytest -q -m "not cluster and not slow" --hypothesis-profile quick -n auto $(ARGS)
+	@$(BIN)/pytest -q -m "not cluster and not slow" --hypothesis-profile quick -n auto $(or $(ARGS),$(QUICK))
 
 .PHONY: e2e-kind
 e2e-kind: $(READY) ## The end-to-end tests on a kind cluster, the operator installed in it (needs Docker)
