@@ -81,7 +81,7 @@ class Measurements:
         self._tick = config.tick
         self._asking = Asking(source, metrics)
         self._pods = PodsBehind(pods)
-        self._windows = Windows(self._asking, self._servers, self._pods)
+        self._windows = Windows(self._asking, self._servers, self._pods, self._tick)
         self._besides = Besides(self._asking, self._servers, self._tick, self._gap, self._pods)
         self._baselines = Baselines(self._asking, self._servers, self._pods)
         self._once = OneOff(self._asking, self._servers, self._gap, self._pods)

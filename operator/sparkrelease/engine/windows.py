@@ -26,7 +26,7 @@ _MOST_KEPT = 40
 """Windows kept for a release that counts none."""
 
 _AT_ONCE = 4
-"""Windows of one metric asked for in one tick."""
+"""Windows of one metric asked for in one tick; more where more of them end between two ticks."""
 
 
 @dataclass(slots=True)
@@ -37,8 +37,8 @@ class _Reader:
     canary: Place
     joined: int
     """Number of the first question that names its Services."""
+    ready: deque[Window]
     since: datetime | None = None
-    ready: deque[Window] = field(default_factory=lambda: deque(maxlen=_MOST_KEPT))
     told: tuple[Window, ...] = ()
     pods: Mapping[Place, frozenset[str]] = field(default_factory=dict)
 
@@ -50,6 +50,8 @@ class WindowBatch(Asked):
     template: Template = field(kw_only=True)
     lag: timedelta = field(kw_only=True)
     pods: PodsBehind = field(kw_only=True)
+    at_once: int = field(kw_only=True, default=_AT_ONCE)
+    """How many are asked for in one tick: what ends between two ticks and one more, so that it catches up."""
     readers: dict[ObjectKey, _Reader] = field(default_factory=dict)
     waiting: dict[datetime, set[ObjectKey]] = field(default_factory=dict)
     """By the end of the window they get next."""
@@ -66,7 +68,8 @@ class WindowBatch(Asked):
         """Counts for a release from the time on that `since` will say."""
         self.join(key, (stable, canary))
         self.number += 1
-        self.readers[key] = _Reader(stable, canary, self.number)
+        kept: deque[Window] = deque(maxlen=max(_MOST_KEPT, 2 * self.at_once))
+        self.readers[key] = _Reader(stable, canary, self.number, kept)
 
     def leave(self, key: ObjectKey) -> bool:
         """Whether nobody is left."""
@@ -114,14 +117,14 @@ class WindowBatch(Asked):
         last = last_end(now, every, self.lag)
         self._skip(last - MOST_BACK * every)
         wanted = sorted({end for first in self.waiting for end in self._from(first, last)})
-        room = (1 if self.unheard else _AT_ONCE) - len(self.asking)
+        room = (1 if self.unheard else self.at_once) - len(self.asking)
         chosen = wanted[: max(0, room)]
         if len(chosen) < len(wanted) and len(chosen) > 1:
             chosen[-1] = wanted[-1]
         return tuple(chosen)
 
     def _from(self, first: datetime, last: datetime) -> Iterator[datetime]:
-        for place in range(_AT_ONCE):
+        for place in range(self.at_once):
             end = first + place * self.template.window
             if end <= last and end not in self.asking and end not in self.answers:
                 yield end
@@ -139,7 +142,7 @@ class WindowBatch(Asked):
         self.answers[end] = (number, answer)
         for ready in sorted(self.answers):
             self._give(ready, *self.answers[ready])
-        behind = {first + place * self.template.window for first in self.waiting for place in range(_AT_ONCE)}
+        behind = {first + place * self.template.window for first in self.waiting for place in range(self.at_once)}
         for old in [old for old in self.answers if old not in behind or old in self.waiting]:
             del self.answers[old]
 
@@ -166,8 +169,9 @@ class WindowBatch(Asked):
 class Windows:
     """The windows of all followed releases."""
 
-    def __init__(self, asking: Asking, servers: Mapping[str, MetricsServer], pods: PodsBehind) -> None:
+    def __init__(self, asking: Asking, servers: Mapping[str, MetricsServer], pods: PodsBehind, tick: timedelta) -> None:
         self._asking = asking
+        self._tick = tick
         self._servers = servers
         self._pods = pods
         self._batches: dict[tuple[str, Template], WindowBatch] = {}
@@ -181,8 +185,9 @@ class Windows:
         batch = self._batches.get((server, wanted))
         if batch is None:
             lag = self._servers[server].lag
+            at_once = max(_AT_ONCE, -(-self._tick // every) + 1)
             batch = self._batches[server, wanted] = WindowBatch(
-                server, wanted.labels, template=wanted, lag=lag, pods=self._pods
+                server, wanted.labels, template=wanted, lag=lag, pods=self._pods, at_once=at_once
             )
         of = self._of.setdefault(key, {})
         if batch not in of.values():

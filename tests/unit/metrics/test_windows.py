@@ -69,6 +69,22 @@ async def test_windows_are_told_in_order_each_once() -> None:
     assert {window.length for window in told} == {EVERY}
 
 
+@pytest.mark.parametrize(("every", "tick"), [(1, 1), (1, 5), (2, 10), (15, 5), (15, 60), (15, 90), (15, 300)])
+async def test_windows_do_not_fall_behind_however_many_end_between_two_ticks(every: int, tick: int) -> None:
+    metric = dict(RATIO, every=f"{every}s")
+    comparison = {"tests": [{"metric": "http"}]}
+    measured = measuring(FakeSource(), tick=f"{tick}s")
+    measured.follow(key(), spec(metrics=[metric], thresholds=[], triggers=[], comparison=comparison))
+    since, told = T0, 0
+    for second in range(0, 1801, tick):
+        await measured.tick(after(second))
+        new = measured.windows(key(), {"http": since})["http"]
+        told, since = told + len(new), new[-1].end if new else since
+    behind = (after(second) - since).total_seconds()
+    assert behind < 2 * every + 1, "the lag, and the window that has not ended"
+    assert told == (since - T0).total_seconds() // every, "and none is left out"
+
+
 async def test_what_is_not_counted_yet_is_told_again() -> None:
     measured = measuring(FakeSource())
     measured.follow(key(), compared())
