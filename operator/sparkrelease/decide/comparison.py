@@ -14,6 +14,7 @@ from sparkrelease.api.comparison import Comparison, ComparisonTest
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import RuleVerdict, TestState, Verdict
 from sparkrelease.api.triggers import Leg, LegKind, Trigger
+from sparkrelease.decide.answers import late
 from sparkrelease.decide.counting import Counted, Setting, Shown, Test, advance, look
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.resolve import ResolvedSpec, per_spec
@@ -64,17 +65,41 @@ def compare(d: Draft) -> RuleVerdict | None:
 def _compare(d: Draft, item: ComparisonTest, old: RuleVerdict | None) -> RuleVerdict:
     known = _known(d, item.metric)
     windows = d.facts.windows.get(item.metric)
-    if old is not None and (not windows or (known and known.counted_until and windows[-1].end <= known.counted_until)):
-        return old
-    test = _tests(d.spec)[item.metric]
-    judgement = _judge(test, _counted(d, test, known), f"{item.metric}: ", " -> rollback")
+    test, begin = _tests(d.spec)[item.metric], f"{item.metric}: "
+    if not windows or (known and known.counted_until and windows[-1].end <= known.counted_until):
+        unheard = _unheard(d, test, known, begin)
+        if unheard is not None:
+            return said(rule_name(item.metric), KIND, unheard, None, old)
+        if old is not None:
+            return old
+    judgement = _judge(test, _counted(d, test, known), begin, " -> rollback")
     return said(rule_name(item.metric), KIND, judgement, None, old)
 
 
 def sequential(d: Draft, trigger: Trigger, index: int, leg: Leg) -> Judgement:
     """What a sequential leg shows: Fail once canary is worse than margin times stable, by a test of its own alpha."""
-    test = _tests(d.spec)[f"{trigger.name}/{index}"]
-    return _judge(test, _counted(d, test, _known(d, test.name)), f"{trigger.name}: {leg.metric}: ", "")
+    test, begin = _tests(d.spec)[f"{trigger.name}/{index}"], f"{trigger.name}: {leg.metric}: "
+    known = _known(d, test.name)
+    unheard = None if d.facts.windows.get(leg.metric) else _unheard(d, test, known, begin)
+    return unheard or _judge(test, _counted(d, test, known), begin, "")
+
+
+def _unheard(d: Draft, test: Test, known: TestState | None, begin: str) -> Judgement | None:
+    """That windows do not come, where none came for long; void ones are windows, too."""
+    run = d.run
+    if run is None:
+        return None
+    last = known.counted_until if known is not None and known.counted_until is not None else run.started_at
+    if d.now - last <= (_VOID_FOR_LONG + 1) * test.metric.every + late(d.facts.tick):
+        return None
+    text = f"{begin}no window has come since {last.astimezone(UTC):%H:%M:%S} UTC"
+    return Judgement(Verdict.NO_DATA, Reason.WINDOW_VOID, str(Reason.WINDOW_VOID), text)
+
+
+def without_a_window(d: Draft) -> str | None:
+    """The metric of a test that no window of this run has come for, counted or not; None when each has had one."""
+    tests = d.spec.comparison.tests if d.spec.comparison is not None else ()
+    return next((test.metric for test in tests if _known(d, test.metric) is None), None)
 
 
 @per_spec

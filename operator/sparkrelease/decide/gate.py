@@ -9,9 +9,11 @@ from sparkrelease.api.metrics import Threshold
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.spec import Thresholds
 from sparkrelease.api.status import RuleVerdict, StageStatus, Verdict
+from sparkrelease.api.triggers import TriggerAction
 from sparkrelease.decide.answers import pause_over
 from sparkrelease.decide.basis import reading_data
 from sparkrelease.decide.checkpoints import told_thresholds
+from sparkrelease.decide.comparison import without_a_window
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Missing
 from sparkrelease.decide.rules import WORST_FIRST, Judgement
@@ -45,13 +47,16 @@ def thresholds_now(d: Draft) -> Thresholds:
 
 
 def ask_gate(d: Draft, stage: StageStatus, length: timedelta) -> GateResult | None:
-    """Judges the gate, or asks for what it needs (None). A release without thresholds passes by its triggers alone.
+    """Judges the gate, or asks for what it needs (None). A release without thresholds passes by its other rules alone.
 
     A gate that passed and then waited for a signature is judged once more, over the last `length` (the stage's
     duration), and stays passed where that is too little to say.
     """
+    unseen = without_a_window(d)
+    if unseen is not None:
+        return GateResult(Verdict.INCONCLUSIVE, f"comparison/{unseen}: no window has come yet", {})
     if not thresholds_now(d):
-        return GateResult(Verdict.PASS, "no thresholds are declared", {})
+        return _by_rules_that_act(d)
     if d.facts.gate is None:
         over = d.now - (stage.started_at or d.now)
         d.wants = replace(d.wants, gate_over=over if stage.passed_at is None else min(over, length))
@@ -60,6 +65,16 @@ def ask_gate(d: Draft, stage: StageStatus, length: timedelta) -> GateResult | No
     if stage.passed_at is not None and result.verdict is Verdict.INCONCLUSIVE:
         return replace(result, verdict=Verdict.PASS, message=f"it passed before; too little since ({result.message})")
     return result
+
+
+def _by_rules_that_act(d: Draft) -> GateResult:
+    """The gate of a release without thresholds: no rule acted, unless all of them had too few requests to say."""
+    acting = {t.name for t in d.spec.triggers if t.action is not TriggerAction.NOTIFY}
+    rules = [v for v in d.status.verdicts if v.kind == "comparison" or (v.kind == "trigger" and v.rule in acting)]
+    few = [v for v in rules if v.reason == Reason.INSUFFICIENT_TRAFFIC.value]
+    if few and not any(v.verdict is Verdict.PASS and v.reason != Reason.NOT_ACTIVE.value for v in rules):
+        return GateResult(Verdict.INCONCLUSIVE, f"no rule has seen enough requests: {few[0].message}", {})
+    return GateResult(Verdict.PASS, "no thresholds are declared", {})
 
 
 def doubt(d: Draft) -> str | None:

@@ -29,7 +29,7 @@ from sparkrelease.decide.signing import awaits_go, awaits_stage, no_go_rolls_bac
 from sparkrelease.decide.stages import current_stage, enter_stage, mirror_data, past_deadline, run_clock
 from sparkrelease.decide.stepback import resting
 from sparkrelease.decide.traffic import guard_weights, observe_weight
-from sparkrelease.decide.triggers import Fired, run_triggers
+from sparkrelease.decide.triggers import Fired, hold_unjudged, run_triggers
 from sparkrelease.decide.watching import start_watch, watch_on, watching, where
 
 
@@ -174,7 +174,10 @@ def _rules_act(d: Draft, role: Role, *, back: bool) -> bool:
     worse = compare(d) if run.promoted_at is None and not resting(d) else None
     if worse is not None:
         roll_back(d, worse.rule, Reason.WORSE_THAN_STABLE, worse.message)
-    return worse is not None
+        return True
+    if d.on_trial and not resting(d):
+        hold_unjudged(d)
+    return False
 
 
 def _act_on_stable(d: Draft, fired: tuple[Fired, ...]) -> bool:

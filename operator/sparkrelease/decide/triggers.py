@@ -13,6 +13,7 @@ from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Role
 from sparkrelease.decide.legs.judge import judges_of
 from sparkrelease.decide.legs.sight import Sight
+from sparkrelease.decide.resolve import ResolvedSpec, per_spec
 from sparkrelease.decide.rules import Judgement
 from sparkrelease.decide.schedule import active
 from sparkrelease.decide.verdicts import remember, said
@@ -25,6 +26,8 @@ _SPEAKS_FIRST = {
 
 _ENDS_A_BREACH = frozenset({Verdict.PASS, Verdict.INCONCLUSIVE})
 """The data was there and shows no breach."""
+
+_UNJUDGED = frozenset({Verdict.NO_DATA, Verdict.ERROR})
 
 _COMPARES = frozenset({LegKind.THRESHOLD, LegKind.VS_STABLE, LegKind.VS_BASELINE})
 
@@ -102,6 +105,21 @@ def _told_leg(leg: Leg) -> dict[str, object]:
     declared = leg.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     op = {"op": leg.comparator} if leg.kind in _COMPARES else {}
     return {"metric": leg.metric, "kind": leg.kind.value, **op, **declared}
+
+
+def hold_unjudged(d: Draft) -> None:
+    """Holds where a rule that would act cannot be judged for want of data: what is unknown is not good."""
+    telling = _telling(d.spec)
+    for verdict in d.status.verdicts:
+        acts = verdict.kind == "comparison" or (verdict.kind == "trigger" and verdict.rule in telling)
+        if acts and verdict.verdict in _UNJUDGED:
+            d.hold(Reason.named(verdict.reason), verdict.message)
+
+
+@per_spec
+def _telling(spec: ResolvedSpec) -> frozenset[str]:
+    """Names of the triggers that do more than tell people."""
+    return frozenset(t.name for t in spec.triggers if t.action is not TriggerAction.NOTIFY)
 
 
 def run_triggers(d: Draft, role: Role) -> tuple[Fired, ...]:

@@ -318,3 +318,35 @@ def test_a_new_run_forgets_what_the_run_before_knew() -> None:
     assert world.status.run is not None and world.status.run.version == "v3"
     assert world.status.baselines == ()
     assert world.status.tests == ()
+
+
+# ---------------------------------------------------------------- without thresholds
+
+FEW = {"name": "burst", "all": [{"metric": "http", "op": ">", "value": 0.05, "minEvents": 100}], "for": "0s"}
+
+
+def test_without_thresholds_rules_that_all_saw_too_few_requests_let_nothing_pass() -> None:
+    world = World(spec=spec(thresholds=[], triggers=[FEW]))
+    world.reading = Counts(3, 3)
+    world.run_for(600)
+    assert world.weights == [1]
+    assert "no rule has seen enough requests" in world.why()
+    world.reading = Counts(0, 500)
+    world.run_for(600)
+    assert 100 in world.weights
+
+
+def test_without_thresholds_one_rule_that_has_enough_to_say_is_enough() -> None:
+    lag = {"name": "lag", "all": [{"metric": "lag", "op": ">", "value": 9}], "for": "0s"}
+    metrics = [{"name": "http", "bad": "bad_total", "total": "all_total"}, {"name": "lag", "value": "lag"}]
+    world = World(spec=spec(thresholds=[], triggers=[FEW, lag], metrics=metrics))
+    world.reading, world.readings["lag"] = Counts(0, 3), (Value(1), Value(1))
+    world.run_for(600)
+    assert 100 in world.weights
+
+
+def test_without_thresholds_and_rules_that_act_the_clock_alone_leads_on() -> None:
+    world = World(spec=spec(thresholds=[], triggers=[{**FEW, "action": "notify"}]))
+    world.reading = Counts(3, 3)
+    world.run_for(600)
+    assert 100 in world.weights

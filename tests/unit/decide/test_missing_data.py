@@ -10,9 +10,21 @@ import pytest
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Phase, Verdict
+from sparkrelease.api.triggers import TriggerAction
 from sparkrelease.decide.answers import asked_of
 from sparkrelease.decide.asks import asks_of
-from sparkrelease.decide.facts import Counts, History, MetricFacts, Missing, Reading, Role, Side, Track, Value
+from sparkrelease.decide.facts import (
+    Counts,
+    History,
+    MetricFacts,
+    Missing,
+    Reading,
+    Role,
+    Side,
+    Track,
+    Value,
+    Window,
+)
 from unit.decide.world import START, World, spec
 
 METRICS = [{"name": "http", "bad": "bad_total", "total": "all_total"}, {"name": "lag", "value": "lag"}]
@@ -238,3 +250,60 @@ def test_an_answer_about_the_past_is_dated_by_then_or_by_when_it_was_asked(minut
     seen = MetricFacts("q", START - timedelta(minutes=minutes), ask.window, Value(1), Value(1))
     answered = asked_of(resolved, replace(made.facts(), asked={ask: seen}), ask, Role.CANARY, START)
     assert (answered == Value(1)) is fresh
+
+
+# ---------------------------------------------------------------- windows of a comparison
+
+EVERY = timedelta(seconds=15)
+COMPARED = {"tests": [{"metric": "http"}], "warmup": "0s"}
+VOID = Missing(Reason.WINDOW_VOID, "a series was not scraped in the window")
+
+
+def with_windows(made: World, side: Counts | Missing | None, seconds: int) -> World:
+    """Runs on while windows with these counts end, or none comes at all."""
+    for _ in range(seconds // made.tick.seconds):
+        end = made.now + made.tick
+        end -= (end - START) % EVERY
+        made.windows = {"http": (Window(end, EVERY, side, side),)} if side is not None and end > START else {}
+        made.run_for(made.tick.seconds)
+    return made
+
+
+@pytest.mark.parametrize("side", [VOID, None], ids=["void", "none"])
+@pytest.mark.parametrize(
+    "thresholds", [[], [{"name": "errors", "metric": "http", "max": 0.01}]], ids=["bare", "limits"]
+)
+def test_a_comparison_that_never_counts_a_window_raises_no_weight(
+    side: Missing | None, thresholds: list[dict[str, object]]
+) -> None:
+    made = with_windows(world(comparison=COMPARED, thresholds=thresholds), side, 600)
+    assert made.weights == [1]
+    assert made.status.phase is Phase.PROGRESSING
+    assert made.reason() == Reason.WINDOW_VOID
+
+
+@pytest.mark.parametrize("side", [VOID, None], ids=["void", "none"])
+def test_windows_that_stay_away_hold_and_the_next_that_counts_goes_on(side: Missing | None) -> None:
+    stages = [{"name": "long", "weight": 25, "duration": "1h"}, {"name": "full", "weight": 100, "duration": "1m"}]
+    made = with_windows(world(comparison=COMPARED, stages=stages), Counts(0, 500), 90)
+    assert made.reason() == Reason.PROGRESSING
+    with_windows(made, side, 100)
+    assert made.reason() == Reason.WINDOW_VOID
+    with_windows(made, Counts(0, 500), 40)
+    assert made.reason() == Reason.PROGRESSING
+
+
+def test_a_sequential_leg_without_windows_holds_too() -> None:
+    leg = {"metric": "http", "kind": "sequential"}
+    made = with_windows(world(leg, thresholds=[]), None, 600)
+    assert made.reason() == Reason.WINDOW_VOID
+    assert 100 not in made.weights
+
+
+def test_a_rule_that_only_tells_people_holds_nothing_when_it_cannot_be_judged() -> None:
+    leg = {"metric": "http", "kind": "sequential"}
+    made = world(leg, thresholds=[])
+    rules = [rule.model_copy(update={"action": TriggerAction.NOTIFY}) for rule in made.spec.triggers or ()]
+    made = World(spec=made.spec.model_copy(update={"triggers": (made.spec.triggers[0], rules[1])}))
+    made.readings["lag"] = (Value(1), Value(1))
+    assert 100 in with_windows(made, None, 600).weights

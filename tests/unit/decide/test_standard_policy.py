@@ -86,8 +86,6 @@ class Desk(World):
     slopes: dict[str, float] = field(default_factory=dict)
     """By metric, what canary's history rises by a minute."""
     read_at: datetime | None = None
-    counts: bool = False
-    """Whether there are windows to compare the two sides by: a quarter of a minute each, as the policy asks."""
     batches: list[list[str]] = field(default_factory=list)
     """Evidence of the run as it is stored: what one decision leaves is one write."""
 
@@ -97,12 +95,11 @@ class Desk(World):
             for metric, level in (("memory", 200.0 * MIB), ("key-life", 50.0)):
                 sides = (self._past(level, self.slopes.get(metric, 0.0)), self._past(level, 0.0))
                 self.history[metric] = History(metric, self.now, OVER, *sides)
-        if self.counts:
-            self.windows = {test["metric"]: self._new_windows(test["metric"]) for test in POLICY["comparison"]["tests"]}
+        self.windows = {test["metric"]: self._new_windows(test["metric"]) for test in POLICY["comparison"]["tests"]}
         return super().facts(**more)
 
     def _new_windows(self, metric: str) -> tuple[Window, ...]:
-        """Those that ended since the last look."""
+        """Those that ended since the last look: a quarter of a minute each, as the policy asks."""
         seen = HEALTHY[metric]
         assert isinstance(seen, Counts | Buckets)
         last = datetime.fromtimestamp(self.now.timestamp() // WINDOW.seconds * WINDOW.seconds, UTC)
@@ -210,7 +207,6 @@ def test_two_of_three_signatures_are_not_enough() -> None:
 @pytest.mark.timeout(600)  # a quarter of a minute of computing, and the machine may be busy with other tests
 def test_a_healthy_release_takes_25_hours_and_a_half_and_is_quiet_on_all_of_the_way() -> None:
     world = signed()
-    world.counts = True
     began = world.now
     entered: list[tuple[float, datetime]] = [(1, began)]
     seen: set[str] = set()
