@@ -114,11 +114,11 @@ def fold(found: Sorted, template: Template, pods: Mapping[Place, Collection[str]
 
 
 def _together(found: Sorted, pods: Iterable[Place]) -> Group | None:
-    """Pods of one Service as one: counts added up, values kept apart."""
+    """Pods of one Service as one: counts added up, values kept apart; as old as the pod that was seen least lately."""
     groups = [found.groups[pod] for pod in pods if pod in found.groups]
     if not groups:
         return None
-    all_pods = Group(newest=max(group.newest for group in groups))
+    all_pods = Group(newest=min(group.newest for group in groups))
     all_pods.problem = next((group.problem for group in groups if group.problem is not None), None)
     for group in groups:
         for part, value in group.parts.items():

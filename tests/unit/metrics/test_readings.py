@@ -116,6 +116,17 @@ def test_a_series_of_a_pod_is_read_whether_or_not_its_expression_names_the_pod_a
     assert read(found, PLACE, made, LOOK) == Value(9)
 
 
+def test_a_pod_that_was_not_seen_lately_is_not_hidden_by_one_that_was() -> None:
+    made = template(value="max by ($by) (rss_bytes{$sel})", attribution="pod")
+    seen = {"c-1": LOOK.at.timestamp(), "c-2": LOOK.oldest - 1}
+    rows = [Row({"namespace": "shop", "pod": pod, "sr_part": "value"}, 7.0) for pod in seen]
+    rows += [Row({"namespace": "shop", "pod": pod, "sr_part": "newest0"}, at) for pod, at in seen.items()]
+    found = fold(sort_answer(Answer(rows), POD_LABELS, made), made, {PLACE: tuple(seen)})
+    missing = read(found, PLACE, made, LOOK)
+    assert isinstance(missing, Missing)
+    assert missing.reason is Reason.STALE_DATA
+
+
 def test_negative_counts_are_not_believed() -> None:
     assert reason(RATIO, row("total", 5), row("bad", -1)) is Reason.INCONSISTENT_COUNTS
     assert reason(HISTOGRAM, row("le", -1, le="+Inf")) is Reason.INCONSISTENT_COUNTS
