@@ -45,7 +45,8 @@ def deployment(
         error: share of answers that are 500 (of gRPC calls: INTERNAL), from the start.
         latency: added to each answer from the start; a Go duration such as `250ms`.
         env: more variables; `CRASH_AFTER=2s` makes a crash loop, `LEAK=1048576` a leak of a mebibyte a second,
-            `DRIFT=0.1` a tenth of the answers say something else.
+            `DRIFT=0.1` a tenth of the answers say something else, `NATIVE_SCALE=3` a native histogram instead of
+            classic buckets.
         pre_stop_seconds: a gateway needs about this long to see that an endpoint is going; without it a rollout
             loses requests.
     """

@@ -94,6 +94,7 @@ class Prometheus:
         found = "__meta_kubernetes_"
         return {
             "job_name": "pods",
+            "scrape_native_histograms": True,
             "kubernetes_sd_configs": [
                 {
                     "role": "endpointslice",

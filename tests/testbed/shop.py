@@ -62,11 +62,18 @@ class Shop:
 
     # ---------------------------------------------------------------- building
 
-    def open(self, stable: str = "v1", canary: str | None = "v1", *, replicas: int = 2) -> Shop:
+    def open(
+        self,
+        stable: str = "v1",
+        canary: str | None = "v1",
+        *,
+        replicas: int = 2,
+        env: Mapping[str, str] | None = None,
+    ) -> Shop:
         """Deploys both sides and, unless the operator owns it, the route; returns when all of it serves."""
-        self.deploy("stable", stable, replicas=replicas, wait=False)
+        self.deploy("stable", stable, replicas=replicas, wait=False, env=env)
         if canary is not None:
-            self.deploy("canary", canary, replicas=replicas, wait=False)
+            self.deploy("canary", canary, replicas=replicas, wait=False, env=env)
             self.wait_rolled_out("canary")
         self.wait_rolled_out("stable")
         if not self.owned:

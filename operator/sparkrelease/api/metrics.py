@@ -36,7 +36,7 @@ class Metric(SpecModel):
     bad: Query | None = Field(default=None, description="Selector of the counter of bad events; needs total.")
     total: Query | None = Field(default=None, description="Selector of the counter of all events; needs bad.")
     buckets: Query | None = Field(
-        default=None, description="Selector of the _bucket counters of a histogram; needs quantile."
+        default=None, description="Selector of _bucket series or native histograms; needs quantile."
     )
     quantile: float | None = Field(
         default=None,

@@ -91,11 +91,11 @@ class Reason(Documented):
     NO_SERIES = "NoSeries", "A query matches no series of either Service, so its rule could never act."
     BUCKET_EDGE = (
         "BucketEdge",
-        "The limit on a quantile is not an edge of the histogram; the message names the nearest edges.",
+        "The limit on a quantile is no edge of the histogram, or none any more; the message names the nearest edges.",
     )
     NATIVE_HISTOGRAM = (
         "NativeHistogram",
-        "The histogram is a native one, which is not counted exactly at a limit; have its classic buckets scraped too.",
+        "There are no classic buckets of that name, but a native histogram: name it without _bucket.",
     )
     IGNORE_RULE_MISSING = (
         "IgnoreRuleMissing",

@@ -54,6 +54,8 @@ class Asked:
     answer: Sorted | Missing | None
     stage: timedelta | None = None
     """How long the stage is at whose end a gate asks it."""
+    limits: tuple[float, ...] = ()
+    """Of the rules that read it off a histogram."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,11 @@ class _Known:
         name = need.metric.name if need is not None else ""
         every = self._every(purpose, need, sent)
         found = _by_service(answer, labels) if isinstance(answer, Answer | RangeAnswer) else answer
-        return Asked(sent.promql, at, purpose, name, self._rules(purpose, name), every, found, sent.stage)
+        limits = self._limits(need) if purpose is not Purpose.WINDOW else ()
+        return Asked(sent.promql, at, purpose, name, self._rules(purpose, name), every, found, sent.stage, limits)
+
+    def _limits(self, need: Need | None) -> tuple[float, ...]:
+        return () if need is None or isinstance(need.template, Problem) else need.template.edges
 
     def _every(self, purpose: Purpose, need: Need | None, sent: Sent) -> timedelta | None:
         """Pause between two of them, as the engine keeps it."""
@@ -255,5 +261,5 @@ def _by_service(answer: Answer | RangeAnswer, labels: RoleLabels) -> Sorted:
         place = (one.labels.get(labels.namespace, ""), one.labels.get(labels.service, ""))
         parts = groups.setdefault(place, Group()).parts
         parts[SERIES] = parts.get(SERIES, 0.0) + 1
-        parts[POINTS] = parts.get(POINTS, 0.0) + len(one.points)
+        parts[POINTS] = parts.get(POINTS, 0.0) + len(one.points) + len(one.histograms)
     return Sorted(groups)

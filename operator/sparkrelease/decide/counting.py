@@ -12,6 +12,7 @@ from typing import NamedTuple
 from sparkrelease.api.metrics import Metric
 from sparkrelease.api.status import TestState
 from sparkrelease.decide.facts import Buckets, Counts, Missing, Window
+from sparkrelease.decide.measured import count_between
 from sparkrelease.decide.stats import edges, eprocess
 from sparkrelease.decide.stats.eprocess import Channel, Hypotheses
 from sparkrelease.decide.stats.packing import Seen, State, pack, unpack
@@ -252,6 +253,9 @@ def _bad(channels: Sequence[Channel], side: Counts | Buckets) -> list[float] | N
     counts = edges.by_edge(side.at_or_below)
     found = [counts.get(ch.edge) for ch in channels]
     known = [count for count in found if count is not None]
+    if len(known) < len(channels):
+        between = [count_between(counts, side.total, ch.edge) for ch in channels]
+        known = [count for count in between if count is not None]
     if len(known) < len(channels) or not _counts(known, side.total):
         return None
     return [side.total - count for count in known]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,6 +32,28 @@ class Buckets:
 
     at_or_below: Mapping[float, float]
     total: float
+
+    def count_at(self, edge: float) -> float | None:
+        """Events at or below an edge; None where it cannot be known. See `count_between`."""
+        return count_between(self.at_or_below, self.total, edge)
+
+
+def count_between(at_or_below: Mapping[float, float], total: float, edge: float) -> float | None:
+    """Events at or below an edge that need not be there; None where it cannot be known.
+
+    Between two edges that count the same there is no event: what is at or below any edge there is known. A native
+    histogram tells filled buckets alone, so its edges are not the same in every window.
+    """
+    found = at_or_below.get(edge)
+    if found is not None:
+        return found
+    low, below, high, above = -math.inf, 0.0, math.inf, total
+    for known, count in at_or_below.items():
+        if low < known < edge:
+            low, below = known, count
+        elif edge < known < high:
+            high, above = known, count
+    return below if below == above else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,11 @@ from sparkrelease.api.metrics import Metric
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.triggers import LegKind
 from sparkrelease.decide.facts import Baseline, Finding, Missing, Problem
-from sparkrelease.decide.promql import BAD, LABEL, SERIES, VALUE, Template
-from sparkrelease.decide.readings import EMPTY, Group, Place, Sorted
+from sparkrelease.decide.native import bounds_around, named, names_bound, scale_of
+from sparkrelease.decide.promql import BAD, LABEL, NATIVE, SERIES, TOTAL, VALUE, Template
+from sparkrelease.decide.readings import EMPTY, Group, Place, Sorted, as_histogram
 from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.decide.selectors import Selector, read_selector
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,15 @@ def check_metric(metric: Metric, template: Template, tried: Tried, stable: Place
     if template.value is not None:
         yield from _value_faults(metric, template, tried, groups)
     elif not groups and isinstance(tried.native, Sorted) and _groups(tried.native, stable, canary):
-        text = f"{metric.buckets} is a native histogram; have its classic buckets scraped too"
+        text = f"there are no classic buckets {metric.buckets}, but a native histogram; name that one"
+        text += f" (buckets: {_without_bucket(metric.buckets or '')}), or have the classic buckets scraped too"
         yield Fault(_problem(metric, Reason.NATIVE_HISTOGRAM, f"{text} (always_scrape_classic_histograms: true)"))
     elif not groups:
         yield Fault(_no_series(metric, metric.total or metric.buckets or "", stable, canary))
     elif template.buckets is not None:
         for place, group in groups.items():
-            yield from _edge_faults(metric, template.edges, place, group)
+            faults = _edge_faults if group.edges else _bound_faults
+            yield from faults(metric, template.edges, place, group)
     else:
         yield from _bad_faults(metric, template, groups)
 
@@ -74,7 +78,7 @@ def _groups(found: Sorted | Missing, stable: Place, canary: Place) -> Mapping[Pl
 
 
 def _has_series(group: Group) -> bool:
-    return bool(group.edges or group.pods) or SERIES in group.parts or VALUE in group.parts
+    return bool(group.edges or group.pods) or not group.parts.keys().isdisjoint((SERIES, VALUE, NATIVE, TOTAL))
 
 
 def _value_faults(metric: Metric, template: Template, tried: Tried, groups: Mapping[Place, Group]) -> Iterator[Fault]:
@@ -108,8 +112,38 @@ def _edge_faults(metric: Metric, limits: Sequence[float], place: Place, group: G
             continue
         below, above = [edge for edge in edges if edge < limit], [edge for edge in edges if edge > limit]
         names = " and ".join(f"{edge:g}" for edge in (*below[-1:], *above[:1])) or "none"
-        text = f"the limit {limit:g} is no bucket edge of Service {place[1]}; the nearest edges are {names}"
-        yield Fault(_problem(metric, Reason.BUCKET_EDGE, text))
+        yield _no_edge(metric, limit, place, names)
+
+
+def _bound_faults(metric: Metric, limits: Sequence[float], place: Place, group: Group) -> Iterator[Fault]:
+    """Limits inside a filled bucket of a native histogram, or such as will be once there are events near them.
+
+    Of powers of two it is a guess that they are bounds of an exponential histogram, which has no others.
+    """
+    found = as_histogram(group)
+    if isinstance(found, Missing):
+        yield Fault(_problem(metric, found.reason, f"{found.message} (Service {place[1]})"))
+        return
+    scale = scale_of(found)
+    for limit in limits:
+        if found.count_at_limit(limit) is None:
+            yield _no_edge(metric, limit, place, named(found.around(limit)))
+        elif scale is not None and limit > 0 and not names_bound(limit, scale):
+            yield _no_edge(metric, limit, place, named(bounds_around(limit, scale)), certain=scale > 0)
+
+
+def _no_edge(metric: Metric, limit: float, place: Place, nearest: str, *, certain: bool = True) -> Fault:
+    text = f"the limit {limit:g} is no bucket edge of Service {place[1]}; the nearest edges are {nearest}"
+    return Fault(_problem(metric, Reason.BUCKET_EDGE, text), certain)
+
+
+def _without_bucket(selector: str) -> str:
+    """A selector of classic buckets as one of the native histogram."""
+    found = read_selector(selector)
+    if isinstance(found, str):
+        return selector
+    bare = Selector(found.name.removesuffix("_bucket"), found.matchers)
+    return bare.text() if bare.matchers else bare.name
 
 
 def _number(text: str) -> float:
@@ -121,6 +155,8 @@ def _number(text: str) -> float:
 
 def _no_series(metric: Metric, selector: str, stable: Place, canary: Place) -> Problem:
     text = f"no series of Service {stable[1]} or {canary[1]} in namespace {stable[0]}: {selector}"
+    if metric.buckets is not None and "_bucket" not in selector:
+        text += "; the buckets of a classic histogram are named with _bucket at the end"
     return _problem(metric, Reason.NO_SERIES, text)
 
 

@@ -22,16 +22,18 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.triggers import Leg
 from sparkrelease.decide.confine import confined
 from sparkrelease.decide.facts import Problem
+from sparkrelease.decide.nativequery import grown, native_of, whole
 from sparkrelease.decide.selectors import Matcher, Selector, read_expression, read_selector, regex_of
 
 PART = "sr_part"
 """Label that tells the parts of one combined answer apart."""
 
-BAD, TOTAL, NEWEST, EDGE, VALUE, HIGH, LOW, SERIES, LABEL = (
+BAD, TOTAL, NEWEST, EDGE, NATIVE, VALUE, HIGH, LOW, SERIES, LABEL = (
     "bad",
     "total",
     "newest",
     "le",
+    "native",
     "value",
     "high",
     "low",
@@ -102,6 +104,11 @@ class Template:
         """
         by_pod_anyway = self.attribution is Attribution.POD
         return self.value is not None and not by_pod_anyway and _PER_POD.search(self.value) is not None
+
+    @property
+    def native(self) -> Selector | None:
+        """The native histogram that `buckets` may name; None where there is none of the kind."""
+        return native_of(self.buckets) if self.buckets is not None else None
 
     def within(self, scope: Scope) -> tuple[Matcher, ...]:
         """Matchers that keep a selector to a scope. Who is behind a Service changes too often to name pods."""
@@ -180,7 +187,8 @@ def window_query(template: Template, scope: Scope, over: timedelta | None = None
         edges = (EDGE, "=~", regex_of(_spellings(template.edges)))
         newest = template.buckets.text(*within, (EDGE, "=", INFINITE_BUCKET))
         inside = template.buckets.text(*within, edges)
-        return joined([(EDGE, delta(inside, f"{by}, {EDGE}", window)), (NEWEST, _newest(newest, by))])
+        parts = [(EDGE, delta(inside, f"{by}, {EDGE}", window)), (NEWEST, _newest(newest, by))]
+        return joined([*parts, *_native_window(template, scope, window)])
     if template.bad is not None and template.total is not None:
         bad, total = template.bad.text(*within), template.total.text(*within)
         parts = [(BAD, delta(bad, by, window)), (TOTAL, delta(total, by, window))]
@@ -213,17 +221,21 @@ def whole_query(template: Template, scope: Scope, over: timedelta) -> str:
     """
     by, within = template.by, template.within(scope)
 
-    def grown(selector: str, labels: str) -> str:
+    def increase(selector: str, labels: str) -> str:
         return f"sum by ({labels}) (increase({selector}[{seconds(over)}]))"
 
     if template.buckets is not None:
         inside = template.buckets.text(*within, (EDGE, "=~", regex_of(_spellings(template.edges))))
         newest = template.buckets.text(*within, (EDGE, "=", INFINITE_BUCKET))
-        return joined([(EDGE, grown(inside, f"{by}, {EDGE}")), (NEWEST, _newest(newest, by))])
+        parts = [(EDGE, increase(inside, f"{by}, {EDGE}")), (NEWEST, _newest(newest, by))]
+        if template.native is not None:
+            native = template.native.text(*within)
+            parts += [(NATIVE, increase(native, by)), (f"{NEWEST}{NATIVE}", _newest(native, by))]
+        return joined(parts)
     if template.bad is None or template.total is None:
         return window_query(template, scope, over)
     bad, total = template.bad.text(*within), template.total.text(*within)
-    return joined([(BAD, grown(bad, by)), (TOTAL, grown(total, by)), (NEWEST, _newest(total, by))])
+    return joined([(BAD, increase(bad, by)), (TOTAL, increase(total, by)), (NEWEST, _newest(total, by))])
 
 
 def counter_query(counter: Selector, labels: RoleLabels, scope: Scope, window: timedelta) -> str:
@@ -256,7 +268,11 @@ def presence_query(template: Template, scope: Scope) -> str:
     by, within = template.by, template.within(scope)
     if template.buckets is not None:
         classic = (EDGE, "!=", "")  # a native histogram has no such label
-        return joined([(EDGE, f"count by ({by}, {EDGE}) ({template.buckets.text(*within, classic)})")])
+        edges = (EDGE, f"count by ({by}, {EDGE}) ({template.buckets.text(*within, classic)})")
+        if template.native is None:
+            return joined([edges])
+        native = template.native.text(*within)
+        return joined([edges, *zip((NATIVE, TOTAL), whole(native, by), strict=True)])
     if template.bad is None or template.total is None:
         return window_query(template, scope)
     return joined(
@@ -269,7 +285,7 @@ def presence_query(template: Template, scope: Scope) -> str:
 
 
 def native_query(template: Template, scope: Scope) -> str:
-    """Services of which a histogram's selector matches native histograms, with or without the name's `_bucket`."""
+    """Services of which a selector of classic buckets would match native histograms without the name's `_bucket`."""
     if template.buckets is None:
         return _NOTHING
     by, within = template.by, template.within(scope)
@@ -311,6 +327,19 @@ def joined(parts: Sequence[tuple[str, str]]) -> str:
 def delta(selector: str, by: str, window: timedelta) -> str:
     """How much counters grew over a window, series by series, before they are added up."""
     return f"sum by ({by}) (({selector} - {selector} offset {seconds(window)} >= 0) or {selector})"
+
+
+def native_parts(native: str, by: str, window: timedelta) -> list[tuple[str, str]]:
+    """What native histograms counted over a window, and how many events that has to be."""
+    return [*zip((NATIVE, TOTAL), grown(native, by, f"offset {seconds(window)}"), strict=True)]
+
+
+def _native_window(template: Template, scope: Scope, window: timedelta) -> list[tuple[str, str]]:
+    """The parts of a reading that tell of native histograms, where the name may be that of one."""
+    if template.native is None:
+        return []
+    native, by = template.native.text(*template.within(scope)), template.by
+    return [*native_parts(native, by, window), (f"{NEWEST}{NATIVE}", _newest(native, by))]
 
 
 def _newest(selector: str, by: str) -> str:

@@ -103,8 +103,8 @@ def sort_steps(answer: RangeAnswer, template: Template) -> Steps:
     """An answer that has the same parts at every step, taken apart into one answer per step."""
     rows: dict[float, list[Row]] = {}
     for series in answer.series:
-        for at, value in series.points:
-            rows.setdefault(at, []).append(Row(series.labels, value))
+        for at, row in series.rows:
+            rows.setdefault(at, []).append(row)
     return tuple(
         (datetime.fromtimestamp(at, tz=UTC), sort_answer(Answer(rows[at]), template.labels, template))
         for at in sorted(rows)
@@ -131,13 +131,13 @@ def baseline_of_counts(sides: Sequence[Reading], quantile: float | None) -> tupl
 def _slow(histograms: Sequence[Buckets], quantile: float) -> list[float]:
     """Events above the highest edge that at least 1 - quantile of all is above; above the lowest if there is none."""
     total = math.fsum(one.total for one in histograms)
-    edges = sorted(set.intersection(*(set(one.at_or_below) for one in histograms)))
-    chosen: list[float] = [0.0] * len(histograms)
-    for edge in edges:
-        slow = [one.total - one.at_or_below[edge] for one in histograms]
-        if edge == edges[0] or math.fsum(slow) >= (1 - quantile) * total > 0:
+    chosen: list[float] = []
+    for edge in sorted({edge for one in histograms for edge in one.at_or_below}):
+        counts = [one.count_at(edge) for one in histograms]
+        slow = [one.total - count for one, count in zip(histograms, counts, strict=True) if count is not None]
+        if len(slow) == len(counts) and (not chosen or math.fsum(slow) >= (1 - quantile) * total > 0):
             chosen = slow
-    return chosen
+    return chosen or [0.0] * len(histograms)
 
 
 def spread_of(counts: Sequence[float]) -> float:

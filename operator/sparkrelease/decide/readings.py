@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -11,8 +11,9 @@ from sparkrelease.api.config import RoleLabels
 from sparkrelease.api.metrics import Attribution, Threshold
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Buckets, Counts, Missing, Reading, Value
-from sparkrelease.decide.promql import BAD, EDGE, HIGH, LOW, NEWEST, PART, TOTAL, VALUE, Template
-from sparkrelease.decide.series import Answer
+from sparkrelease.decide.native import Histogram, together
+from sparkrelease.decide.promql import BAD, EDGE, HIGH, LOW, NATIVE, NEWEST, PART, TOTAL, VALUE, Template
+from sparkrelease.decide.series import Answer, Row, partial_answer
 
 Place = tuple[str, str]
 """Namespace and Service."""
@@ -38,6 +39,8 @@ class Group:
     problem: Missing | None = None
     pods: dict[str, list[float]] | None = None
     """Per part of an expression, the values of pods that it tells apart."""
+    native: Histogram | Missing | None = None
+    """Where buckets are those of native histograms, all of them as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,9 @@ def sort_answer(answer: Answer, labels: RoleLabels, template: Template | None = 
             seen = -math.inf if math.isnan(value) else value
             group.newest = min(group.newest, seen)
             newest = max(newest, seen)
+        elif row.histogram is not None:
+            named = True
+            _take_histogram(group, part, row)
         elif per_pod and part in _EXPRESSION and POD in labels_of_row:
             named = True
             group.pods = group.pods or {}
@@ -92,7 +98,24 @@ def sort_answer(answer: Answer, labels: RoleLabels, template: Template | None = 
         else:
             named = True
             _take(group, group.parts, part, value)
+    if answer.left_out:
+        _doubt(groups.values(), answer.left_out)
     return Sorted(groups, nameless and not named, newest)
+
+
+def _take_histogram(group: Group, part: str, row: Row) -> None:
+    _take(group, group.parts, part, row.value)
+    if part == NATIVE:
+        group.native = row.histogram
+    else:
+        group.problem = Missing(Reason.INVALID_QUERY, "the query answers a native histogram, a number is wanted")
+
+
+def _doubt(groups: Iterable[Group], left_out: str) -> None:
+    """What cannot tell whether something of its own was left out may lack it."""
+    for group in groups:
+        if TOTAL not in group.parts and not group.edges:
+            group.problem = group.problem or partial_answer(left_out)
 
 
 def _take(group: Group, into: dict[str, float], name: str, value: float) -> None:
@@ -129,7 +152,14 @@ def _together(found: Sorted, pods: Iterable[Place]) -> Group | None:
                 all_pods.parts[part] = all_pods.parts.get(part, 0.0) + value
         for edge, count in group.edges.items():
             all_pods.edges[edge] = all_pods.edges.get(edge, 0.0) + count
+    all_pods.native = _native_together([group.native for group in groups if group.native is not None])
     return all_pods
+
+
+def _native_together(histograms: Sequence[Histogram | Missing]) -> Histogram | Missing | None:
+    odd = next((one for one in histograms if isinstance(one, Missing)), None)
+    sound = [one for one in histograms if isinstance(one, Histogram)]
+    return odd or (together(sound) if sound else None)
 
 
 # ---------------------------------------------------------------- readings
@@ -162,7 +192,7 @@ def read(found: Sorted, place: Place, template: Template, look: Look) -> Reading
     if isinstance(group, Missing):
         return group
     if template.buckets is not None:
-        return as_buckets(group)
+        return as_buckets(group, template.edges)
     if template.bad is not None:
         return as_counts(group)
     return _value(_one(group, VALUE, look), look)
@@ -248,8 +278,14 @@ def as_counts(group: Group) -> Counts | Missing:
     return _odd("the count of all events", total) or _odd("the count of bad events", bad) or Counts(bad, total)
 
 
-def as_buckets(group: Group) -> Buckets | Missing:
-    """Counts per edge; pods that spell an edge differently (`1`, `1.0`) are counted together."""
+def as_buckets(group: Group, limits: Iterable[float] = ()) -> Buckets | Missing:
+    """Counts per edge; pods that spell an edge differently (`1`, `1.0`) are counted together.
+
+    Of native histograms, which are read where there are no buckets, those at the limits of rules.
+    """
+    if not group.edges and not group.parts.keys().isdisjoint((NATIVE, TOTAL)):
+        native = as_histogram(group)
+        return native if isinstance(native, Missing) else native.at(limits)
     found: dict[float, list[float]] = {}
     for text, count in group.edges.items():
         edge = _edge(text)
@@ -269,6 +305,19 @@ def as_buckets(group: Group) -> Buckets | Missing:
             text = f"the bucket le={edge:g} counts {count:g} events of {total:g}: a counter was reset in the window"
             return Missing(Reason.INCONSISTENT_COUNTS, text)
     return Buckets(at_or_below=counts, total=total)
+
+
+def as_histogram(group: Group) -> Histogram | Missing:
+    """The native histogram of a Service, if it holds all its events: the server adds up what can be added."""
+    found, events = group.native, group.parts.get(TOTAL)
+    if isinstance(found, Histogram) and (events is None or math.isclose(found.total, events, abs_tol=_TOLERANCE)):
+        return found
+    if isinstance(found, Missing):
+        return found
+    return Missing(
+        Reason.INCONSISTENT_COUNTS,
+        f"its native histograms cannot be added up: {found.total if found else 0:g} of {events or 0:g} events are left",
+    )
 
 
 def _edge(text: str) -> float | None:

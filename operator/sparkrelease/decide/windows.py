@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Buckets, Counts, Missing, Window
+from sparkrelease.decide.native import compared
 from sparkrelease.decide.promql import (
     BAD,
     EDGE,
@@ -24,9 +25,10 @@ from sparkrelease.decide.promql import (
     Template,
     delta,
     joined,
+    native_parts,
     seconds,
 )
-from sparkrelease.decide.readings import Group, Place, Sorted, as_buckets, as_counts
+from sparkrelease.decide.readings import Group, Place, Sorted, as_buckets, as_counts, as_histogram
 from sparkrelease.decide.selectors import Selector
 
 MOST_EDGES = 48
@@ -86,8 +88,9 @@ def floor(moment: datetime, unit: timedelta) -> datetime:
 def exact_query(template: Template, scope: Scope) -> str:
     """The counts of the window that ends when the query is evaluated, and a row for each reason that voids it."""
     by, within, window = template.by, template.within(scope), template.window
+    native = "" if template.native is None else template.native.text(*within)
     if template.buckets is not None:
-        every_edge = template.buckets.text(*within)
+        every_edge = template.buckets.text(*within, *([(EDGE, "!=", "")] if native else []))
         all_events = template.buckets.text(*within, (EDGE, "=", INFINITE_BUCKET))
         counted, watched = [(EDGE, delta(every_edge, f"{by}, {EDGE}", window))], [all_events]
     elif template.bad is not None and template.total is not None:
@@ -96,8 +99,14 @@ def exact_query(template: Template, scope: Scope) -> str:
         watched = [all_events] if _is_part(template.bad, template.total) else [all_events, bad]
     else:
         raise ValueError("an expression has no counts")
+    conditions = [_conditions(series, window) for series in watched]
+    placed = [f"{all_events} offset {seconds(3 * window)}"]
+    if native:
+        counted += native_parts(native, by, window)
+        conditions.append(_native_conditions(native, window))
+        placed.append(f"histogram_count({native} offset {seconds(3 * window)})")
     up = Selector("up", ()).text(*within)
-    return joined([*counted, *_voids(watched, all_events, by, window), (DOWN, _down(up, by, window))])
+    return joined([*counted, *_voids(conditions, placed, by), (DOWN, _down(up, by, window))])
 
 
 def _is_part(bad: Selector, total: Selector) -> bool:
@@ -105,32 +114,45 @@ def _is_part(bad: Selector, total: Selector) -> bool:
     return bad.name == total.name and set(total.matchers) <= set(bad.matchers)
 
 
-def _voids(watched: Sequence[str], all_events: str, by: str, window: timedelta) -> Iterator[tuple[str, str]]:
-    """Per reason, the Services one of whose series has it."""
-    conditions = [_conditions(series, window) for series in watched]
-    for reason in conditions[0]:
+def _voids(conditions: Sequence[Mapping[str, str]], placed: Sequence[str], by: str) -> Iterator[tuple[str, str]]:
+    """Per reason, the Services one of whose series has it; `placed` are all events of three windows ago."""
+    for reason in (RESET, VANISHED, RETURNED, UNSCRAPED, STALE_START):
         yield reason, " or ".join(f"count by ({by}) ({one[reason]})" for one in conditions)
     # A server that has just begun to scrape sees every series for the first time, one target after the other.
-    born = " or ".join(f"count by ({by}) ({_born(series, window)})" for series in watched)
-    yield UNPLACED, f"(({born}) unless sum by ({by}) ({all_events} offset {seconds(3 * window)}))"
+    born = " or ".join(f"count by ({by}) ({one[UNPLACED]})" for one in conditions)
+    yield UNPLACED, f"(({born}){''.join(f' unless sum by ({by}) ({before})' for before in placed)})"
 
 
 def _conditions(series: str, window: timedelta) -> Mapping[str, str]:
-    """Per reason, the series it is true of."""
+    """Per reason, the series it is true of; for `UNPLACED` those that were born in the window."""
     span, two, three = seconds(window), seconds(2 * window), seconds(3 * window)
     late = _SLACK * window
     before = f"(resets({series}[{two}] offset {span}) or 0 * resets({series}[{three}]))"
+    born = f"({series} unless {series} offset {span})"
     return {
         RESET: f"resets({series}[{three}]) > {before}",
         VANISHED: f"{series} offset {span} unless {series}",
-        RETURNED: f"{_born(series, window)} and present_over_time({series}[{seconds(_MEMORY)}] offset {span})",
+        RETURNED: f"{born} and present_over_time({series}[{seconds(_MEMORY)}] offset {span})",
+        UNPLACED: born,
         UNSCRAPED: f"timestamp({series}) <= time() - {_number(window + late)}",
         STALE_START: f"timestamp({series} offset {span}) <= time() - {_number(2 * window + late)}",
     }
 
 
-def _born(series: str, window: timedelta) -> str:
-    return f"({series} unless {series} offset {seconds(window)})"
+def _native_conditions(series: str, window: timedelta) -> Mapping[str, str]:
+    """The same of native histograms alone: series of that name that are numbers are none.
+
+    Asked for the number of events, a server need not keep the buckets of a whole hour; `resets` does need them.
+    """
+    plain, past = _conditions(series, window), f"{series} offset {seconds(window)}"
+    return {
+        RESET: f"({plain[RESET]}) and histogram_count({series})",
+        VANISHED: f"histogram_count({plain[VANISHED]})",
+        RETURNED: f"histogram_count({plain[RETURNED]})",
+        UNPLACED: f"histogram_count({plain[UNPLACED]})",
+        UNSCRAPED: f"histogram_count({series} and ({plain[UNSCRAPED]}))",
+        STALE_START: f"histogram_count({past} and ({plain[STALE_START]}))",
+    }
 
 
 def _down(up: str, by: str, window: timedelta) -> str:
@@ -172,6 +194,9 @@ def _side(found: Sorted | Missing, template: Template, place: Place) -> Counts |
 
 
 def _histogram(group: Group) -> Buckets | Missing:
+    if not group.edges and group.native is not None:
+        native = as_histogram(group)
+        return native if isinstance(native, Missing) else Buckets(compared(native, MOST_EDGES), native.total)
     read = as_buckets(group)
     if isinstance(read, Missing):
         return read

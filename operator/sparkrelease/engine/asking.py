@@ -91,10 +91,13 @@ class Asking:
         """The same for an answer whose rows are wanted as they come."""
 
         def send(everybody: Scope) -> Coroutine[None, None, Answer | Missing]:
-            query = self._source.query(question.server, promql(everybody), question.at)
-            return self._noted(question.server, query)
+            return self._whole(question.server, promql(everybody), question.at)
 
         return await self.together(question, scope, send)
+
+    async def _whole(self, server: str, promql: str, at: datetime) -> Answer | Missing:
+        answer = await self._noted(server, self._source.query(server, promql, at))
+        return answer if isinstance(answer, Missing) else answer.whole
 
     async def together(
         self, question: Question, scope: Scope, send: Callable[[Scope], Coroutine[None, None, _Found]]

@@ -155,7 +155,8 @@ class Checks:
         if isinstance(template, Problem):
             return Unanswered(Verdict.ERROR, template.message)
         promql = filled(template, own_scope(key, spec))
-        found = await self._source.query(spec.prometheus, promql, self._now())
+        answer = await self._source.query(spec.prometheus, promql, self._now())
+        found = answer if isinstance(answer, Missing) else answer.whole
         if isinstance(found, Missing):
             verdict = Verdict.ERROR if found.reason in _EDIT_HELPS else Verdict.NO_DATA
             return Unanswered(verdict, found.message, {"query": promql})

@@ -188,7 +188,7 @@ class OneOff:
             self._ask(asker, template, "presence", partial(presence_query, template)),
         )
         known = isinstance(presence, Missing) or any(one in presence.groups for one in places(asker.key, asker.spec))
-        if known or template.buckets is None:
+        if known or template.buckets is None or template.native is not None:
             return Tried(window, presence=presence)
         native = await self._ask(asker, template, "native", partial(native_query, template))
         return Tried(window, presence=presence, native=native)

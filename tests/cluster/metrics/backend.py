@@ -9,51 +9,30 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TypeVar
 
 import urllib3
 import yaml
 
+from cluster.metrics.pods import TEXT, Target
 from testbed import parts
 from testbed.binaries import binary
 from testbed.processes import ManagedProcess
 from testbed.prometheus import query
 from testbed.waiting import wait_for
 
-EDGES = ("0.1", "0.2", "1.0", "+Inf")
 _ADDRESS = "127.0.0.77:9090"
-
-
-@dataclass
-class Pod:
-    """One pod's counters, by the labels that tell them apart. A pod that is down answers 500."""
-
-    namespace: str
-    service: str
-    name: str
-    good: int | None = None
-    bad: int | None = None
-    down: bool = False
-    latency: str = "0.2"
-    """Edge of the bucket its requests fall into."""
-    slow: int = 0
-
-    def exposition(self) -> str:
-        """What a scrape gets; a counter that never counted is not there."""
-        counts = {"200": self.good, "500": self.bad}
-        lines = [f'requests_total{{code="{code}"}} {count}' for code, count in counts.items() if count is not None]
-        total = (self.good or 0) + (self.bad or 0)
-        if lines:
-            at_or_below = {"0.1": 0, "0.2": total - self.slow, "1.0": total, "+Inf": total}
-            lines += [f'duration_bucket{{le="{edge}"}} {at_or_below[edge]}' for edge in EDGES]
-        return "".join(f"{line}\n" for line in lines)
+_Pod = TypeVar("_Pod", bound=Target)
 
 
 @dataclass
 class Backend:
-    """All pods, served by one process of ours and scraped by one Prometheus."""
+    """All pods, served by one process of ours and scraped by one Prometheus, each by its job."""
 
     folder: Path
-    pods: dict[str, Pod] = field(default_factory=dict)
+    jobs: dict[str, dict[str, object]] = field(default_factory=lambda: {"ledger": {}})
+    """By name, what is said of a job beside its targets."""
+    pods: dict[str, Target] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     address: str = ""
     url: str = f"http://{_ADDRESS}"
@@ -61,14 +40,14 @@ class Backend:
     def __post_init__(self) -> None:
         self.process = ManagedProcess("ledger-prometheus", self._argv(), self.folder)
 
-    def add(self, pod: Pod) -> Pod:
+    def add(self, pod: _Pod) -> _Pod:
         """A pod that is a target from the next look at the file on."""
         with self.lock:
             self.pods[pod.name] = pod
             self._write_targets()
         return pod
 
-    def remove(self, pod: Pod) -> None:
+    def remove(self, pod: Target) -> None:
         """The pod is gone, and no target any more."""
         with self.lock:
             del self.pods[pod.name]
@@ -103,27 +82,33 @@ class Backend:
 
         wait_for("Prometheus ready", ready, expected=(urllib3.exceptions.HTTPError,))
 
-    def until_scraped(self, pod: Pod) -> None:
+    def until_scraped(self, pod: Target) -> None:
         """Returns once there is a sample of the pod."""
         wait_for(f"{pod.name} scraped", lambda: query(self.url, f'up{{pod="{pod.name}"}} == 1'), timeout=30)
 
     def _write_targets(self) -> None:
-        targets = [
-            {
-                "targets": [self.address],
-                "labels": {
-                    "__metrics_path__": f"/{pod.name}",
-                    "namespace": pod.namespace,
-                    "service": pod.service,
-                    "pod": pod.name,
-                    "instance": pod.name,
-                },
-            }
-            for pod in self.pods.values()
-        ]
-        unfinished = self.folder / "targets.tmp"
-        unfinished.write_text(json.dumps(targets))
-        unfinished.rename(self.folder / "targets.json")
+        for job in self.jobs:
+            targets = [
+                {
+                    "targets": [self.address],
+                    "labels": {
+                        "__metrics_path__": f"/{pod.name}",
+                        "namespace": pod.namespace,
+                        "service": pod.service,
+                        "pod": pod.name,
+                        "instance": pod.name,
+                        "job": "ledger",
+                    },
+                }
+                for pod in self.pods.values()
+                if pod.job == job
+            ]
+            unfinished = self.folder / "targets.tmp"
+            unfinished.write_text(json.dumps(targets))
+            unfinished.rename(self._targets(job))
+
+    def _targets(self, job: str) -> Path:
+        return self.folder / f"targets-{job}.json"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         backend = self
@@ -134,10 +119,10 @@ class Backend:
             def do_GET(self) -> None:
                 with backend.lock:
                     pod = backend.pods.get(self.path.lstrip("/"))
-                    text = pod.exposition() if pod is not None and not pod.down else None
-                body = (text or "").encode()
-                self.send_response_only(500 if text is None else 200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                    found = pod.scrape() if pod is not None and not pod.down else None
+                body, form = found or (b"", TEXT)
+                self.send_response_only(500 if found is None else 200)
+                self.send_header("Content-Type", form)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 with suppress(ConnectionError):
@@ -153,9 +138,11 @@ class Backend:
             "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"},
             "scrape_configs": [
                 {
-                    "job_name": "ledger",
-                    "file_sd_configs": [{"files": [str(self.folder / "targets.json")], "refresh_interval": "250ms"}],
+                    "job_name": name,
+                    "file_sd_configs": [{"files": [str(self._targets(name))], "refresh_interval": "250ms"}],
+                    **more,
                 }
+                for name, more in self.jobs.items()
             ],
         }
 

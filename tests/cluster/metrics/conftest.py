@@ -153,12 +153,32 @@ def release(**fields: object) -> ResolvedSpec:
 @pytest_asyncio.fixture
 async def shop(cluster: Cluster, ns: str) -> AsyncIterator[Shop]:
     """Stable and canary, rolled out, all requests to canary; nothing has been sent yet."""
-    stable = cluster.deploy_app(ns, "shop-stable", "v1")
-    canary = cluster.deploy_app(ns, "shop-canary", "v2")
+    async for made in _opened(cluster, ns, release()):
+        yield made
+
+
+@pytest_asyncio.fixture
+async def native_shop(cluster: Cluster, ns: str) -> AsyncIterator[Shop]:
+    """The same of pods that expose their latencies as a native histogram of scale 3 alone."""
+    latency = {"name": "latency", "buckets": "http_request_duration_seconds", "quantile": 0.95, "unit": "s"}
+    spec = release(
+        metrics=[latency | {"window": "20s"}],
+        thresholds=[{"name": "p95", "metric": "latency", "max": 0.25, "minRequests": 1}],
+        triggers=[{"name": "slow", "all": [{"metric": "latency", "op": ">", "value": 0.25}]}],
+    )
+    async for made in _opened(cluster, ns, spec, {"NATIVE_SCALE": "3"}):
+        yield made
+
+
+async def _opened(
+    cluster: Cluster, ns: str, spec: ResolvedSpec, env: Mapping[str, str] | None = None
+) -> AsyncIterator[Shop]:
+    stable = cluster.deploy_app(ns, "shop-stable", "v1", env=env)
+    canary = cluster.deploy_app(ns, "shop-canary", "v2", env=env)
     share = {"counter": GATEWAY_COUNTER, "judged": True, "window": "40s"}
     declared = config(cluster.prometheus_local_url, share=share)
     source = PrometheusSource(declared.servers)
-    made = Shop(cluster, ns, stable, canary, Measurements(source, declared, OperatorMetrics()), release())
+    made = Shop(cluster, ns, stable, canary, Measurements(source, declared, OperatorMetrics()), spec)
     made.route(canary=0)
     made.probes = await made.until_served("v1")
     made.route(canary=100)

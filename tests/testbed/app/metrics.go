@@ -16,7 +16,8 @@ import (
 // edges of every latency histogram, in seconds; 0.2 is the one SLOs are usually set at.
 var edges = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10}
 
-// metrics of one backend, exposed in Prometheus' text format. A series is born with its first observation.
+// metrics of one backend, exposed in Prometheus' text format; those of one with a native histogram as protobuf. A series
+// is born with its first observation.
 type metrics struct {
 	version string
 	streams atomic.Int64 // open WebSockets and streams
@@ -27,6 +28,7 @@ type metrics struct {
 	sum     float64
 	count   uint64
 	results results
+	native  *native
 }
 
 // call is a kind of gRPC call: its method, and how it ended.
@@ -53,6 +55,9 @@ func (m *metrics) observe(code int, took time.Duration) {
 	}
 	m.sum += took.Seconds()
 	m.count++
+	if m.native != nil {
+		m.native.observe(took.Seconds())
+	}
 }
 
 // handled counts a gRPC call.
@@ -76,6 +81,12 @@ func (m *metrics) result(value, expected float64, isCopy bool) {
 }
 
 func (m *metrics) expose(w http.ResponseWriter, _ *http.Request) {
+	if m.native != nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.exposeNative(w)
+		return
+	}
 	var out strings.Builder
 	m.mu.Lock()
 	out.WriteString("# TYPE http_requests_total counter\n")

@@ -36,11 +36,17 @@ func serve(args []string) error {
 	drift := flags.String("drift", env("DRIFT", "0"), "share of answers that say something else than stable's, 0 to 1")
 	latency := flags.String("latency", env("LATENCY", "0s"), "time added to each answer")
 	leaking := flags.String("leak", env("LEAK", "0"), "bytes of memory a second that are taken and never given back")
+	scale := flags.String("native-scale", env("NATIVE_SCALE", ""), "expose latencies as a native histogram of this scale alone")
 	crashAfter := flags.String("crash-after", env("CRASH_AFTER", ""), "exit 1 after this time (default: never)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	b := &backend{version: *version, pod: *pod, metrics: newMetrics(*version)}
+	histogram, err := newNative(*scale)
+	if err != nil {
+		return err
+	}
+	b.metrics.native = histogram
 	b.ready.Store(true)
 	if err := b.change(url.Values{"error": {*failures}, "drift": {*drift}, "latency": {*latency}, "leak": {*leaking}}); err != nil {
 		return err

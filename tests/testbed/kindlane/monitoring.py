@@ -58,6 +58,7 @@ def _prometheus() -> dict[str, Any]:
         "scrape_configs": [
             {
                 "job_name": "pods",
+                "scrape_native_histograms": True,
                 "kubernetes_sd_configs": [{"role": "endpointslice"}],
                 "relabel_configs": [
                     {"source_labels": [f"{found}endpointslice_port_name"], "regex": "http", "action": "keep"},

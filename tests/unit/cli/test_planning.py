@@ -241,3 +241,32 @@ def test_a_flag_that_no_pod_shows_keeps_the_run_from_starting(tmp_path: Path, se
     done = run(tmp_path, "--prometheus", server.url, **flagged())
     assert done.exit_code == ExitCode.BAD
     assert "no pod of the namespace shows it" in done.output
+
+
+def test_native_histograms_are_shown_by_the_limits_of_rules(tmp_path: Path) -> None:
+    """And refused by name where a limit lies inside one of their buckets."""
+    metrics = [{"name": "latency", "buckets": "request_seconds", "quantile": 0.95, "unit": "s"}]
+    result: list[dict[str, object]] = []
+    for service in ("shop-stable", "shop-canary"):
+        labels = {"namespace": "shop", "service": service}
+        filled = [[0, "0.125", "0.25", "90"], [0, "0.5", "1", "10"]]
+        whole = {"count": "100", "sum": "30", "buckets": filled}
+        result.append({"metric": {**labels, "sr_part": "native"}, "histogram": [1, whole]})
+        for part, value in {"total": "100", "newestnative": str(time.time())}.items():
+            result.append({"metric": {**labels, "sr_part": part}, "value": [1, value]})
+    body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()
+    with MisbehavingServer(body).serving() as serving:
+
+        def planned(limit: float, *args: str) -> Result:
+            rules = {"thresholds": [{"name": "p95", "metric": "latency", "max": limit}], "triggers": []}
+            return run(tmp_path, "--prometheus", serving.url, *args, metrics=metrics, **rules)
+
+        done = planned(0.25)
+        assert done.exit_code == 0, done.output
+        assert "4 bucket edges of a native histogram" in " ".join(done.output.split())
+        assert "90% <= 0.25s, 100 events" in " ".join(done.output.split())
+        inside = planned(0.2)
+        assert inside.exit_code == ExitCode.BAD
+        assert "0.125 and 0.25" in " ".join(inside.output.split())
+        (presence, *_) = json.loads(planned(0.25, "-o", "json").output)["queries"]
+        assert presence["canary"]["le"] == {"0.125": 0.0, "0.25": 90.0, "0.5": 90.0, "1.0": 100.0}

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sparkrelease.api.reasons import Reason
 from sparkrelease.cli.backtest.rewind import CHUNK, Control, Rewind
 from sparkrelease.decide.facts import Missing
-from sparkrelease.decide.series import Answer, RangeAnswer, Row, Series
+from sparkrelease.decide.native import Bucket, Histogram, histogram_of
+from sparkrelease.decide.series import Answer, RangeAnswer, Row, Series, row_of
 
 T0 = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -176,3 +177,54 @@ async def test_no_more_is_kept_of_a_long_past_than_of_a_short_one() -> None:
         kept.append((len(paces), sum(len(pace.ahead) for pace in paces)))
     assert kept[0] == kept[1]
     assert kept[0][1] <= CHUNK
+
+
+class Histograms(Past):
+    """One native histogram, which has one event more every second; its total is a number beside it."""
+
+    def rows(self, promql: str, at: datetime) -> list[Row]:
+        count = (at - T0 + timedelta(hours=2)) / SECOND
+        named = {"service": "steady"}
+        filled = histogram_of(count + 4, [Bucket(0, 0.25, 0.5, 4), Bucket(0, 1, 2, count)])
+        return [row_of({**named, "sr_part": "native"}, filled), Row({**named, "sr_part": "total"}, count + 4)]
+
+    async def query_range(
+        self, server: str, promql: str, start: datetime, end: datetime, step: timedelta
+    ) -> RangeAnswer | Missing:
+        self.sent.append(1)
+        instants = [start + place * step for place in range((end - start) // step + 1)]
+        seen = [(at.timestamp(), *self.rows(promql, at)) for at in instants]
+        native, total = self.rows(promql, start)
+        assert all(isinstance(row.histogram, Histogram) for _, row, _ in seen)
+        histograms = tuple((at, row.histogram) for at, row, _ in seen if row.histogram is not None)
+        points = tuple((at, row.value) for at, _, row in seen)
+        return RangeAnswer([Series(native.labels, (), histograms), Series(total.labels, points)])
+
+
+async def test_native_histograms_are_fetched_ahead_like_numbers() -> None:
+    past, control = Histograms(), Control("control", timedelta(hours=1), "service")
+    rewind, alone = Rewind(past, T0, T0 + timedelta(hours=1), control), Histograms()
+    for place in range(20):
+        rewind.now = T0 + place * SECOND
+        answer = await rewind.query("default", "a", rewind.now)
+        assert isinstance(answer, Answer)
+        wanted = {row.labels["sr_part"]: row for row in alone.rows("a", rewind.now)}
+        assert {row.labels["sr_part"]: row for row in answer.rows if row.labels["service"] == "steady"} == wanted
+        moved = {row.labels["sr_part"]: row for row in answer.rows if row.labels["service"] == "control"}
+        then = alone.rows("a", rewind.now - timedelta(hours=1))
+        assert [moved[row.labels["sr_part"]].histogram for row in then] == [row.histogram for row in then]
+    assert len(past.sent) < 8
+    for _ in range(2):
+        whole = await rewind.query_range("default", "a", T0, T0 + 9 * SECOND, SECOND)
+        assert isinstance(whole, RangeAnswer)
+        assert {len(one.histograms) + len(one.points) for one in whole.series} == {10}
+
+
+async def test_an_answer_that_says_what_it_left_out_is_none() -> None:
+    class Partial(Past):
+        async def query(self, server: str, promql: str, at: datetime) -> Answer | Missing:
+            return Answer(self.rows(promql, at), left_out="vector contains a mix of histograms")
+
+    found = await Rewind(Partial(), T0, T0).query("default", "a", T0)
+    assert isinstance(found, Missing)
+    assert found.reason is Reason.PARTIAL_ANSWER

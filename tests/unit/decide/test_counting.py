@@ -289,3 +289,41 @@ def test_whatever_the_windows_hold_the_state_is_one_a_status_can_hold(sides: lis
     if known is not None:
         assert known.windows + known.voided <= len(windows)
         assert stored(known) == known
+
+
+# ---------------------------------------------------------------- native histograms
+
+
+def sparse(*buckets: tuple[float, float, int]) -> Buckets:
+    """The edges of filled buckets (from, to, events) in ascending order, as a native histogram has them."""
+    found, up_to = {}, 0.0
+    for low, high, events in buckets:
+        found[low] = up_to
+        up_to += events
+        found[high] = up_to
+    return Buckets(found, up_to)
+
+
+def test_windows_with_other_edges_each_are_counted_at_the_edges_chosen() -> None:
+    choosing = window(1, sparse((0.1, 0.2, 50)), sparse((0.1, 0.2, 160), (0.2, 0.4, 40), (0.8, 1.6, 4)))
+    known = count(SLOW, None, [choosing], BY)
+    chosen = [round(ch.edge, 6) for ch in state_of(SLOW, known).channels]
+    assert chosen == [0.2, 0.4, 0.8]
+    windows = [
+        window(2, sparse((0.1, 0.2, 90), (0.2, 0.4, 10)), sparse((0.1, 0.2, 100))),
+        window(3, sparse((0.4, 0.8, 20)), sparse()),
+        window(4, sparse((0.4, 0.8, 20)), sparse((0.05, 0.1, 70), (1.6, 3.2, 30))),
+    ]
+    known = count(SLOW, known, windows, BY)
+    state = state_of(SLOW, known)
+    assert known is not None and (known.windows, known.voided) == (2, 0), "one role had no request in the third"
+    assert [(ch.stage[0], ch.stage[1]) for ch in state.channels] == [(30, 30), (20, 30), (0, 30)]
+
+
+def test_a_window_at_an_edge_that_is_no_bound_any_more_is_void() -> None:
+    choosing = window(1, sparse((0.1, 0.2, 50)), sparse((0.1, 0.2, 160), (0.2, 0.4, 40), (0.8, 1.6, 4)))
+    known = count(SLOW, None, [choosing], BY)
+    lowered = window(2, sparse((0.1, 0.2, 90)), sparse((0.1, 0.4, 100)))
+    after = window(3, sparse((0.1, 0.2, 90)), sparse((0.05, 0.1, 100)))
+    known = count(SLOW, known, [lowered, after], BY)
+    assert known is not None and (known.windows, known.voided) == (1, 1)

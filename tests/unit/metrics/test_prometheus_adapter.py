@@ -86,7 +86,7 @@ async def test_a_query_is_a_form_with_one_instant(server: MisbehavingServer) -> 
         (200, {"status": "success", "data": {"resultType": "vector", "result": [{"metric": {"a": 1}, "value": [1]}]}},
          Reason.PROMETHEUS_ERROR, True),
         (200, {"status": "success", "data": {"resultType": "vector", "result": [{"metric": {}, "histogram": [1, {}]}]}},
-         Reason.INVALID_QUERY, False),
+         Reason.PROMETHEUS_ERROR, True),
         (200, [1, 2], Reason.PROMETHEUS_ERROR, True),
         (200, "text", Reason.PROMETHEUS_ERROR, True),
     ],

@@ -24,9 +24,11 @@ from sparkrelease.decide.promql import (
     scope_of,
     seconds,
     template_of,
+    whole_query,
     window_query,
 )
 from sparkrelease.decide.selectors import Selector, quoted, read_expression, read_selector
+from sparkrelease.decide.windows import exact_query
 
 LABELS = RoleLabels()
 ISTIO = RoleLabels(namespace="destination_service_namespace", service="destination_service_name")
@@ -264,3 +266,44 @@ def test_reading_a_selector_never_raises(text: str) -> None:
 )
 def test_spans_are_written_exactly(span: timedelta, text: str) -> None:
     assert seconds(span) == text
+
+
+# ---------------------------------------------------------------- native histograms
+
+
+@pytest.mark.parametrize("name", ["d_bucket", "job:d_bucket:sum", '{__name__="d_bucket"}', '{__name__=~"d|e"}'])
+def test_classic_buckets_are_asked_as_they_always_were(name: str) -> None:
+    made = template(buckets=name, quantile=0.95, edges=(0.2,))
+    assert made.native is None
+    asked = (window_query(made, EVERYTHING), presence_query(made, EVERYTHING), exact_query(made, EVERYTHING))
+    assert not any("histogram_count" in text or "native" in text for text in asked)
+
+
+@pytest.mark.parametrize("name", ["d", 'd{code="200"}', '{__name__="http.server.duration"}', "leaky_buckets"])
+def test_any_other_name_is_asked_as_a_native_histogram_too(name: str) -> None:
+    made = template(buckets=name, quantile=0.95, edges=(0.2,))
+    assert made.native is not None
+    series = made.native.text(*made.within(EVERYTHING))
+    assert 'le="",quantile=""' in series, "no bucket and no quantile is a native histogram"
+    asked = [
+        window_query(made, EVERYTHING),
+        presence_query(made, EVERYTHING),
+        exact_query(made, EVERYTHING),
+        whole_query(made, EVERYTHING, MINUTE),
+    ]
+    for text in asked:
+        promql_parser.parse(text)
+        assert '"sr_part", "native"' in text and '"sr_part", "le"' in text
+        assert series in text
+    assert f"histogram_count({series})" in asked[0], "a histogram that was reset is told by its events"
+
+
+def test_a_native_histogram_is_counted_from_its_first_sample_on_and_after_a_reset() -> None:
+    made = template(buckets="d", quantile=0.95, edges=(0.2,))
+    assert made.native is not None
+    series = made.native.text(*made.within(EVERYTHING))
+    grew = f"histogram_count({series}) - histogram_count({series} offset 60s) >= 0"
+    whole = (
+        f"(({series} - {series} offset 60s) and ({grew})) or (({series} and histogram_count({series})) unless ({grew}))"
+    )
+    assert f"sum by (namespace, service) ({whole})" in window_query(made, EVERYTHING)

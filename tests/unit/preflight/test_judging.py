@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from sparkrelease.api.status import RuleVerdict, Verdict
 from sparkrelease.decide.facts import Check
+from sparkrelease.decide.native import Bucket, histogram_of
 from sparkrelease.decide.preflight.answers import FileAnswer, HttpAnswer, JobAnswer, SeriesAnswer, Unanswered
 from sparkrelease.decide.preflight.judge import judge
-from sparkrelease.decide.series import Row
+from sparkrelease.decide.series import Row, row_of
 from unit.preflight.api import item
 
 DIGEST, OTHER = "a" * 64, "b" * 64
@@ -55,6 +56,14 @@ def test_no_series_is_no_pass() -> None:
 def test_what_is_no_number_meets_nothing_it_should_not(value: float, expect: str) -> None:
     fits = value == -math.inf and "<" in expect
     assert (series(expect, value).verdict is Verdict.PASS) is fits
+
+
+@pytest.mark.parametrize("expect", ["value == 5", "value < 9", "value > 1", "value != 1"])
+def test_a_native_histogram_is_no_number(expect: str) -> None:
+    row = row_of({"pod": "p1"}, histogram_of(5, [Bucket(0, 0.25, 0.5, 5)]))
+    found = judge(item(promql="up", expect=[expect]), SeriesAnswer("up", (row,)))
+    assert found.verdict is Verdict.FAIL
+    assert "a native histogram, a number is wanted" in found.message
 
 
 @given(st.lists(st.floats(), min_size=1, max_size=5))

@@ -118,11 +118,11 @@ class _Pods:
         return PODS.get((namespace, service), {})
 
 
-def serving(rows: list[Row] | Missing) -> FakeSource:
+def serving(rows: list[Row] | Answer | Missing) -> FakeSource:
     def answer(_: str, promql: str, at: datetime) -> Answer | Missing:
         if not promql.startswith("up{"):
             return healthy(promql, at, namespace="shop")
-        return rows if isinstance(rows, Missing) else Answer(rows)
+        return rows if isinstance(rows, Missing | Answer) else Answer(rows)
 
     return FakeSource(answer)
 
@@ -149,4 +149,5 @@ async def test_an_administrator_can_turn_it_off() -> None:
 
 async def test_a_query_that_fails_is_no_pass_and_a_blind_server_is_told_of_once() -> None:
     assert await checks(serving(Missing(Reason.PROMETHEUS_ERROR, "422"))) == ["targets"]
+    assert await checks(serving(Answer(ALL, left_out="some series"))) == ["targets"]
     assert await checks(serving(Missing(Reason.PROMETHEUS_UNREACHABLE, "gone", server_wide=True))) == []

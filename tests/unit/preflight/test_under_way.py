@@ -13,9 +13,10 @@ from sparkrelease.api.config import MetricsServer
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Phase, Verdict
 from sparkrelease.decide.facts import Check, Missing
+from sparkrelease.decide.native import histogram_of
 from sparkrelease.decide.preflight.answers import Unanswered
 from sparkrelease.decide.resolve import ResolvedSpec
-from sparkrelease.decide.series import Answer, Row
+from sparkrelease.decide.series import Answer, Row, row_of
 from sparkrelease.engine import checks as module
 from sparkrelease.engine.checks import Checks
 from sparkrelease.ports.cluster import ObjectKey
@@ -128,6 +129,8 @@ async def test_a_releases_query_is_kept_to_its_namespace_and_a_policys_is_not() 
         ("sum(up)", Missing(Reason.PROMETHEUS_UNREACHABLE, "no"), Verdict.NO_DATA),
         ("sum(up)", Answer([]), Verdict.NO_DATA),
         ("sum(up)", Answer([Row({}, 1.0)] * 1001), Verdict.ERROR),
+        ("sum(up)", Answer([Row({}, 1.0)], left_out="some series"), Verdict.NO_DATA),
+        ("sum(up)", Answer([row_of({}, histogram_of(1, []))]), Verdict.FAIL),
         ("sum(up)", Answer([Row({}, 0.0)]), Verdict.FAIL),
     ],
 )

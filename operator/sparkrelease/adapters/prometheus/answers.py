@@ -13,7 +13,8 @@ from typing import Any
 from sparkrelease.adapters.prometheus.client import HTTPAnswer
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Missing
-from sparkrelease.decide.series import Answer, RangeAnswer, Row, Series
+from sparkrelease.decide.native import Bucket, Histogram, histogram_of
+from sparkrelease.decide.series import Answer, RangeAnswer, Row, Series, row_of
 
 _SHOWN = 160
 _SHORTEST_SECRET = 6
@@ -23,14 +24,21 @@ _UNREADABLE = Missing(Reason.PROMETHEUS_ERROR, "the answer's rows cannot be read
 _REMARK = "PromQL"
 """Prometheus begins its remarks on a query with it; other warnings are about the data behind it."""
 
+_LEFT_OUT = re.compile(
+    r"PromQL warning: (vector contains a mix of histograms with exponential and custom buckets schemas"
+    r"|incompatible bucket layout encountered for binary operator)"
+)
+"""Native histograms of two kinds cannot be added up: the server leaves out those of one Service, not of the others."""
+
 
 def read_answer(answer: HTTPAnswer) -> Answer | Missing:
     """Reads an HTTP answer to an instant query. A refused query is the release's fault, all else the server's."""
-    body = _body(answer, "vector")
+    body = _body(answer, "vector", may_leave_out=True)
     if isinstance(body, Missing):
         return body
     rows = _rows(body["data"]["result"])
-    return rows if isinstance(rows, Missing) else Answer(rows, _texts(body.get("infos")))
+    left_out = _short("; ".join(_texts(body.get("warnings"))))
+    return rows if isinstance(rows, Missing) else Answer(rows, _texts(body.get("infos")), left_out)
 
 
 def read_range(answer: HTTPAnswer) -> RangeAnswer | Missing:
@@ -42,8 +50,8 @@ def read_range(answer: HTTPAnswer) -> RangeAnswer | Missing:
     return series if isinstance(series, Missing) else RangeAnswer(series)
 
 
-def _body(answer: HTTPAnswer, wanted: str) -> Mapping[str, Any] | Missing:
-    """The body of a complete answer of the kind wanted."""
+def _body(answer: HTTPAnswer, wanted: str, *, may_leave_out: bool = False) -> Mapping[str, Any] | Missing:
+    """The body of a complete answer of the kind wanted, or of one that says which series are not in it."""
     if answer.status in range(300, 400):
         return Missing(Reason.PROMETHEUS_ERROR, f"HTTP {answer.status}: redirects are not followed", True)
     try:
@@ -55,7 +63,7 @@ def _body(answer: HTTPAnswer, wanted: str) -> Mapping[str, Any] | Missing:
     if answer.status != HTTPStatus.OK or body.get("status") != "success":
         return _refusal(answer.status, body)
     warnings = _texts(body.get("warnings"))
-    if warnings:
+    if warnings and not (may_leave_out and all(_LEFT_OUT.match(warning) for warning in warnings)):
         whole_server = not all(warning.startswith(_REMARK) for warning in warnings)
         return Missing(Reason.PARTIAL_ANSWER, f"the server warns: {_short('; '.join(warnings))}", whole_server)
     data = body.get("data")
@@ -110,24 +118,37 @@ class _Reader:
         self._texts: dict[str, str] = {}
 
     def take(self, found: dict[str, Any]) -> object:
-        """The row an object of the answer is; what is none is left as it is."""
-        labels, value = found.get("metric"), found.get("value")
-        if not isinstance(labels, dict) or not isinstance(value, list):
-            return found
+        """The row an object of the answer is, or the histogram; what is none is left as it is."""
+        labels, value, histogram = found.get("metric"), found.get("value"), found.get("histogram")
         try:
-            once = {name: self._texts.setdefault(text, text) for name, text in _labels(labels).items()}
-            return Row(once, float(value[1]))
-        except (IndexError, TypeError, ValueError):
+            if isinstance(labels, dict) and isinstance(value, list):
+                return Row(self._once(labels), float(value[1]))
+            if isinstance(labels, dict) and isinstance(histogram, list):
+                return row_of(self._once(labels), _histogram(histogram[1]))
+            # Without buckets it may as well be the labels of a series: it is read where it is known to be none.
+            return _histogram(found) if isinstance(found.get("buckets"), list) else found
+        except (KeyError, IndexError, TypeError, ValueError):
             return found
+
+    def _once(self, labels: object) -> Mapping[str, str]:
+        return {name: self._texts.setdefault(text, text) for name, text in _labels(labels).items()}
+
+
+def _histogram(found: object) -> Histogram | Missing:
+    """A compound sample. Raises KeyError, TypeError or ValueError for what is none."""
+    if isinstance(found, Histogram | Missing):
+        return found
+    if not isinstance(found, dict):
+        raise TypeError("a histogram is no map")
+    buckets = [
+        Bucket(int(rule), float(lower), float(upper), float(count))
+        for rule, lower, upper, count in found.get("buckets", ())
+    ]
+    return histogram_of(float(found["count"]), buckets)
 
 
 def _rows(result: list[Any]) -> list[Row] | Missing:
-    odd = next((series for series in result if not isinstance(series, Row)), None)
-    if odd is None:
-        return result
-    if isinstance(odd, dict) and "histogram" in odd:
-        return Missing(Reason.INVALID_QUERY, "the query answers a native histogram, a number is wanted")
-    return _UNREADABLE
+    return result if all(isinstance(series, Row) for series in result) else _UNREADABLE
 
 
 def _series(result: list[Any]) -> list[Series] | Missing:
@@ -136,9 +157,13 @@ def _series(result: list[Any]) -> list[Series] | Missing:
     for series in result:
         try:
             # Every series of an answer has the same instants: each is kept once.
-            points = tuple((moments.setdefault(at, float(at)), float(value)) for at, value in series["values"])
-            found.append(Series(_labels(series["metric"]), points))
-        except (KeyError, TypeError, ValueError):
+            if "values" not in series and "histograms" not in series:
+                return _UNREADABLE
+            values, histograms = series.get("values", ()), series.get("histograms", ())
+            points = tuple((moments.setdefault(at, float(at)), float(value)) for at, value in values)
+            whole = tuple((moments.setdefault(at, float(at)), _histogram(one)) for at, one in histograms)
+            found.append(Series(_labels(series["metric"]), points, whole))
+        except (AttributeError, KeyError, TypeError, ValueError):
             return _UNREADABLE
     return found
 

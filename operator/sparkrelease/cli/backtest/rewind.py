@@ -117,7 +117,8 @@ class Rewind:
                 del self._paces[next(iter(self._paces))]
             self._paces[promql, self.now - at] = _Pace(at)
             answer = await self._send(lambda: self._source.query(server, promql, at))
-            return answer if isinstance(answer, Missing) else list(answer.rows)
+            whole = answer if isinstance(answer, Missing) else answer.whole
+            return whole if isinstance(whole, Missing) else list(whole.rows)
         known.step, known.last = _common(known.step, abs(at - known.last)), at
         ready = known.ahead.get(_key(at))
         if ready is not None:
@@ -141,8 +142,8 @@ class Rewind:
             return answer
         ahead: dict[int, list[Row]] = {_key(at + place * step): [] for place in range((last - at) // step + 1)}
         for series in answer.series:
-            for when, value in series.points:
-                ahead.setdefault(round(when * 1000), []).append(Row(series.labels, value))
+            for when, row in series.rows:
+                ahead.setdefault(round(when * 1000), []).append(row)
         return ahead
 
     # ------------------------------------------------------------ histories
@@ -176,9 +177,8 @@ class Rewind:
             if isinstance(answer, Missing):
                 return self._failed(answer)
             span = self._spans[key] = _Span(start, last, list(answer.series))
-        begin, until = start.timestamp() - 1e-3, end.timestamp() + 1e-3
-        cut = [Series(one.labels, tuple(p for p in one.points if begin <= p[0] <= until)) for one in span.series]
-        return [one for one in cut if one.points]
+        cut = [_cut(one, start.timestamp() - 1e-3, end.timestamp() + 1e-3) for one in span.series]
+        return [one for one in cut if one.points or one.histograms]
 
     # ------------------------------------------------------------ sending
 
@@ -215,14 +215,21 @@ def _common(one: timedelta, other: timedelta) -> timedelta:
     return math.gcd(round(one / _MILLISECOND), round(other / _MILLISECOND)) * _MILLISECOND
 
 
+def _cut(series: Series, begin: float, until: float) -> Series:
+    """The part of a series between two instants."""
+    points = tuple(point for point in series.points if begin <= point[0] <= until)
+    return Series(series.labels, points, tuple(one for one in series.histograms if begin <= one[0] <= until))
+
+
 def _moved(row: Row, control: Control) -> Row:
     """A row of the past as one of the control's, seen as lately as it was then."""
     seen = row.labels.get(PART, "").startswith(NEWEST)
     value = row.value + control.ago.total_seconds() if seen else row.value
-    return Row({**row.labels, control.label: control.service}, value)
+    return Row({**row.labels, control.label: control.service}, value, row.histogram)
 
 
 def _moved_series(series: Series, control: Control) -> Series:
     later = control.ago.total_seconds()
     points = tuple((at + later, value) for at, value in series.points)
-    return Series({**series.labels, control.label: control.service}, points)
+    histograms = tuple((at + later, histogram) for at, histogram in series.histograms)
+    return Series({**series.labels, control.label: control.service}, points, histograms)

@@ -14,7 +14,8 @@ from sparkrelease.cli.render.words import Tone, count, say
 from sparkrelease.cli.sent import Purpose
 from sparkrelease.decide.evidence import finite
 from sparkrelease.decide.facts import Counts, Missing
-from sparkrelease.decide.promql import EDGE, HIGH, LOW, NEWEST, PART, SERIES, UP, VALUE
+from sparkrelease.decide.native import Histogram
+from sparkrelease.decide.promql import EDGE, HIGH, LOW, NATIVE, NEWEST, PART, SERIES, UP, VALUE
 from sparkrelease.decide.readings import Group as Rows
 from sparkrelease.decide.readings import Place, Sorted, as_buckets, as_counts
 
@@ -89,13 +90,14 @@ def _numbers(asked: Asked, rows: Rows, unit: str) -> str:
     if _has_part(asked, SERIES):
         return f"{rows.parts.get(SERIES, 0):g} series"
     if _has_part(asked, EDGE) and not _has_part(asked, NEWEST) and asked.purpose is Purpose.PREFLIGHT:
-        return count(len(rows.edges), "bucket edge")
+        told = count(len(_edges(rows)), "bucket edge")
+        return f"{told} of a native histogram" if rows.native is not None and not rows.edges else told
     if UP in rows.parts:
         return count(int(rows.parts[UP]), "target")
     extremes = [rows.parts[part] for part in (VALUE, LOW, HIGH) if part in rows.parts]
     if extremes:
         return " to ".join(f"{value:.6g}{unit}" for value in dict.fromkeys(extremes))
-    read = as_buckets(rows) if rows.edges else as_counts(rows)
+    read = as_buckets(rows, asked.limits) if rows.edges or rows.native is not None else as_counts(rows)
     if isinstance(read, Missing):
         return f"{read.reason}: {read.message}"
     if isinstance(read, Counts):
@@ -103,6 +105,13 @@ def _numbers(asked: Asked, rows: Rows, unit: str) -> str:
     shares = [f"{100 * up_to / read.total:.4g}% <= {edge:g}{unit}" for edge, up_to in read.at_or_below.items()]
     shown = shares if read.total and len(shares) <= _MOST_EDGES else []
     return ", ".join([*shown, f"{read.total:.6g} events"])
+
+
+def _edges(rows: Rows) -> dict[str, float]:
+    """Edges of classic buckets with the events at or below each, else the bounds of a native histogram."""
+    if isinstance(rows.native, Histogram) and not rows.edges:
+        return {str(bound): rows.native.count_at(bound) or 0.0 for bound in rows.native.bounds}
+    return rows.edges
 
 
 def _has_part(asked: Asked, part: str) -> bool:
@@ -165,6 +174,7 @@ def _answers(one: Asked, planned: Planned, names: tuple[str, str]) -> dict[str, 
         if rows is None:
             found[name] = None
             continue
-        parts: dict[str, object] = {part: finite(value) for part, value in rows.parts.items()}
-        found[name] = parts | ({EDGE: {edge: finite(n) for edge, n in rows.edges.items()}} if rows.edges else {})
+        parts: dict[str, object] = {part: finite(value) for part, value in rows.parts.items() if part != NATIVE}
+        edges = {edge: finite(n) for edge, n in _edges(rows).items()}
+        found[name] = parts | ({EDGE: edges} if edges else {})
     return found

@@ -72,6 +72,9 @@ def _series(item: PreflightItem, answer: SeriesAnswer) -> Check:
 def _row_faults(item: PreflightItem, row: Row) -> Iterator[str]:
     labels = ", ".join(f"{name}={value}" for name, value in sorted(row.labels.items()) if name != "__name__")
     whose = f" of {{{_short(labels)}}}" if labels else ""
+    if row.histogram is not None:
+        yield f"the value{whose} is a native histogram, a number is wanted"
+        return
     if math.isnan(row.value):
         yield f"the value{whose} is not a number"
         return

@@ -6,6 +6,7 @@ import math
 from array import array
 from collections.abc import Mapping, Sequence
 
+from sparkrelease.decide.measured import count_between
 from sparkrelease.decide.stats.packing import Candidates
 
 MOST_CHANNELS = 6
@@ -27,20 +28,30 @@ def by_edge(at_or_below: Mapping[float, float]) -> dict[float, float]:
 
 
 def add_window(known: Candidates | None, at_or_below: Mapping[float, float], total: float) -> Candidates | None:
-    """Candidates with the events of one more window of stable; edges that are not in every window are left out."""
+    """Candidates with the events of one more window of stable; edges that are not known in every window are left out.
+
+    A native histogram has other edges in every window, and tells of most of them by its silence.
+    """
     counts = {edge: count for edge, count in by_edge(at_or_below).items() if 0 < edge < math.inf}
     if known is None:
         every = -(-len(counts) // MOST_CANDIDATES) or 1
         known = Candidates(tuple(sorted(counts)[::every]), (0.0,) * len(range(0, len(counts), every)), 0.0)
-    slower = {
-        edge: before + max(total - counts[edge], 0.0)
-        for edge, before in zip(known.edges, known.slower, strict=True)
-        if edge in counts
-    }
-    if not slower:
+    before = {edge: known.total - slow for edge, slow in zip(known.edges, known.slower, strict=True)}
+    found = {}
+    for edge in _candidates(known.edges, counts):
+        then, now = count_between(before, known.total, edge), count_between(counts, total, edge)
+        if then is not None and now is not None:
+            found[edge] = known.total - then + max(total - now, 0.0)
+    if not found:
         return None
-    rounded = array("f", [*slower.values(), known.total + total])
-    return Candidates(tuple(slower), tuple(rounded[:-1]), rounded[-1])
+    rounded = array("f", [*found.values(), known.total + total])
+    return Candidates(tuple(found), tuple(rounded[:-1]), rounded[-1])
+
+
+def _candidates(known: Sequence[float], more: Mapping[float, float]) -> Sequence[float]:
+    """The candidates there are, with those of one more window as long as there is room."""
+    every = {*known, *more}
+    return sorted(every) if len(every) <= MOST_CANDIDATES else known
 
 
 def choose(known: Candidates, wanted: Sequence[float], slow: float) -> tuple[float, ...]:

@@ -79,3 +79,42 @@ def test_a_fine_histogram_is_thinned_and_stays_so(count: int) -> None:
     assert len(once.edges) <= MOST_CANDIDATES
     assert len(once.edges) >= min(count, MOST_CANDIDATES // 2)
     assert twice.edges == once.edges
+
+
+SPARSE = [
+    ({0.25: 0.0, 0.5: 3.0}, 3.0),
+    ({1.0: 0.0, 2.0: 2.0}, 2.0),
+    ({0.125: 0.0, 0.25: 1.0, 0.5: 1.0, 1.0: 4.0}, 4.0),
+    ({}, 0.0),
+]
+"""Windows of a native histogram: edges of filled buckets alone."""
+
+
+def test_windows_of_a_native_histogram_add_up_in_any_order() -> None:
+    found = set()
+    for order in permutations(SPARSE):
+        known = None
+        for at_or_below, total in order:
+            known = add_window(known, at_or_below, total)
+        found.add(known)
+    slower = {0.125: 9.0, 0.25: 8.0, 0.5: 5.0, 1.0: 2.0, 2.0: 0.0}
+    assert found == {Candidates(tuple(single(*slower)), tuple(slower.values()), 9.0)}
+
+
+def test_an_edge_inside_a_filled_bucket_of_any_window_is_no_candidate() -> None:
+    """The server's resolution was lowered, or will be."""
+    fine, coarse = ({0.25: 0.0, 0.297: 1.0, 0.354: 2.0}, 2.0), ({0.25: 0.0, 0.5: 5.0}, 5.0)
+    for order in permutations((fine, coarse)):
+        known = None
+        for at_or_below, total in order:
+            known = add_window(known, at_or_below, total)
+        assert known is not None
+        assert list(known.edges) == single(0.25, 0.5)
+
+
+def test_candidates_are_never_more_than_the_most() -> None:
+    known = None
+    for place in range(MOST_CANDIDATES + 50):
+        known = add_window(known, {place + 1.0: 0.0, place + 2.0: 1.0}, 1.0)
+    assert known is not None
+    assert 0 < len(known.edges) <= MOST_CANDIDATES
