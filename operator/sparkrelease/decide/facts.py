@@ -164,7 +164,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Requests counted per role over `window`, ending at `at`; `judged`: by the gateway, not by the app itself."""
+    """Requests counted per role over `window`, last scraped at `at`; `judged`: by the gateway, not by the app itself.
+
+    One scrape is one share, however often it is looked at.
+    """
 
     stable: float
     canary: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sparkrelease.api.config import RoleLabels
 from sparkrelease.api.metrics import Attribution, Threshold
@@ -238,6 +238,13 @@ def read_count(found: Sorted, place: Place, look: Look) -> float | None:
     if group.problem is not None or _stale(group, look) is not None or not math.isfinite(count) or count < 0:
         return None
     return count
+
+
+def newest(found: Sorted, places: Iterable[Place]) -> datetime | None:
+    """When any of these Services was last scraped; None where that is not known of either."""
+    seen = [found.groups[place].newest for place in places if place in found.groups]
+    last = max((moment for moment in seen if math.isfinite(moment)), default=None)
+    return None if last is None else datetime.fromtimestamp(round(last, 3), UTC)
 
 
 def _usable(found: Sorted, place: Place, template: Template, look: Look) -> Group | Missing:

@@ -25,7 +25,7 @@ from sparkrelease.decide.facts import (
 )
 from sparkrelease.decide.flagging import FlagSeen
 from sparkrelease.decide.promql import Template
-from sparkrelease.decide.readings import Look, Place, read, read_count
+from sparkrelease.decide.readings import Look, Place, newest, read, read_count
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.engine.asking import Asking
 from sparkrelease.engine.baselines import Baselines
@@ -320,7 +320,8 @@ class Measurements:
         canary = read_count(batch.found, followed.canary, look)
         if stable is None or canary is None:
             return None
-        return Share(stable, canary, batch.counter.window, batch.at, batch.counter.judged)
+        at = newest(batch.found, (followed.stable, followed.canary)) or batch.at
+        return Share(stable, canary, batch.counter.window, at, batch.counter.judged)
 
     def flag(self, key: ObjectKey) -> FlagSeen | None:
         """What the pods show of the release's feature flag, as of the last tick."""

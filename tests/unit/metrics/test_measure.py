@@ -295,6 +295,31 @@ async def test_the_share_is_read_from_the_declared_counter() -> None:
     assert (share.stable, share.canary, share.at, share.judged) == (750, 250, T0, True)
 
 
+async def test_a_share_is_dated_by_its_scrape_and_not_by_the_question() -> None:
+    """A share that contradicts the route is counted once per date: one odd scrape is looked at many times."""
+    scraped = {"mine": T0, "others": T0}
+
+    def reply(_: str, promql: str, at: datetime) -> Answer:
+        if "gateway_requests_total" not in promql:
+            return healthy(promql, at)
+        mine = [row for s in ("stable", "canary") for row in rows("trading", f"shop-{s}", scraped["mine"], {"total": 9})]
+        return Answer([*mine, *rows("trading", "other-canary", scraped["others"], {"total": 5})])
+
+    async def dated(seconds: float) -> datetime:
+        await asked.tick(after(seconds))
+        share = asked.share(key())
+        assert share is not None
+        return share.at
+
+    asked = measuring(FakeSource(reply), servers=WITH_SHARE)
+    asked.follow(key(), spec())
+    assert [await dated(second) for second in (1, 2, 3)] == [T0, T0, T0]
+    scraped["others"] = after(3)
+    assert await dated(4) == T0, "another release's requests are counted by another gateway"
+    scraped["mine"] = after(5)
+    assert await dated(6) == after(5)
+
+
 async def test_without_an_answer_there_is_no_share() -> None:
     asked = measuring(FakeSource(lambda *_: UNREACHABLE), servers=WITH_SHARE)
     asked.follow(key(), spec())
