@@ -8,20 +8,26 @@ from datetime import UTC, datetime, timedelta
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.evidence import finite
-from sparkrelease.decide.facts import Buckets, Counts, MetricFacts, Missing, Reading, Value
+from sparkrelease.decide.facts import Again, Buckets, Counts, MetricFacts, Missing, Reading, Value
 
 _NOT_FINITE = {"NaN": math.nan, "+Inf": math.inf, "-Inf": -math.inf}
 
 
 def reading_data(facts: MetricFacts) -> dict[str, object]:
     """A metric's readings for `EntryDraft.data`; `read_reading` gives back what went in."""
+    twice = {"canaryAgain": facts.canary_again, "stableAgain": facts.stable_again}
     return {
         "query": facts.query,
         "at": facts.at.astimezone(UTC).isoformat(),
         "windowSeconds": facts.window.total_seconds(),
         "canary": _reading_data(facts.canary),
         "stable": _reading_data(facts.stable),
+        **{name: _again_data(again) for name, again in twice.items() if again is not None},
     }
+
+
+def _again_data(again: Again) -> dict[str, object]:
+    return {"why": again.why, "query": again.query, **_reading_data(again.reading)}
 
 
 def _reading_data(reading: Reading) -> dict[str, object]:
@@ -46,9 +52,21 @@ def read_reading(data: Mapping[str, object]) -> MetricFacts:
             window=timedelta(seconds=_number(data["windowSeconds"])),
             canary=_read_side(data["canary"]),
             stable=_read_side(data["stable"]),
+            canary_again=_read_again(data.get("canaryAgain")),
+            stable_again=_read_again(data.get("stableAgain")),
         )
     except (KeyError, TypeError) as problem:
         raise ValueError(f"not a metric's readings: {problem}") from problem
+
+
+def _read_again(data: object) -> Again | None:
+    match data:
+        case None:
+            return None
+        case {"why": str(why), "query": str(query)}:
+            return Again(why, query, _read_side(data))
+        case _:
+            raise ValueError(f"not counted again: {data!r}")
 
 
 def _read_side(data: object) -> Reading:

@@ -17,6 +17,7 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Verdict
 from sparkrelease.decide.deployed import ManagedWorkload
 from sparkrelease.decide.measured import (
+    Again,
     Ask,
     Baseline,
     Buckets,
@@ -32,6 +33,7 @@ from sparkrelease.decide.measured import (
 )
 
 __all__ = [
+    "Again",
     "Approval",
     "Ask",
     "Baseline",

@@ -19,7 +19,7 @@ from sparkrelease.decide.facts import Missing
 from sparkrelease.decide.rules import WORST_FIRST, Judgement
 from sparkrelease.decide.sharedgate import since_when, suffers
 from sparkrelease.decide.stages import current_stage
-from sparkrelease.decide.thresholds import judge_threshold
+from sparkrelease.decide.thresholds import judge_facts, judge_threshold
 from sparkrelease.decide.verdicts import remember, said
 
 
@@ -109,9 +109,10 @@ def baseline_of(d: Draft, metric: str) -> float | None:
 
 
 def _judge_one(d: Draft, threshold: Threshold) -> Judgement:
-    facts = (d.facts.gate or {}).get(threshold.name)
-    reading = facts.canary if facts else Missing(Reason.NO_DATA, "not answered")
-    return judge_threshold(threshold, d.spec.metric(threshold.metric), reading, baseline_of(d, threshold.metric))
+    facts, metric = (d.facts.gate or {}).get(threshold.name), d.spec.metric(threshold.metric)
+    if facts is None:
+        return judge_threshold(threshold, metric, Missing(Reason.NO_DATA, "not answered"))
+    return judge_facts(threshold, metric, facts, baseline_of(d, threshold.metric))
 
 
 def _kept(d: Draft, threshold: Threshold, judgement: Judgement, old: RuleVerdict | None) -> RuleVerdict:

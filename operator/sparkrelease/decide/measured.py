@@ -70,14 +70,31 @@ Reading = Value | Counts | Buckets | Missing
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """A time counted once more, because series were reset or vanished in it: why, by which query, and what came of it.
+
+    It holds what the difference between the ends of the time has lost.
+    """
+
+    why: str
+    query: str
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
 class MetricFacts:
-    """One metric, read for both roles at one instant over one window."""
+    """One metric, read for both roles at one instant over one window.
+
+    Over a stage counters may have been counted twice (`Again`): then neither counting is known to be all there was.
+    """
 
     query: str
     at: datetime
     window: timedelta
     canary: Reading
     stable: Reading
+    canary_again: Again | None = None
+    stable_again: Again | None = None
 
 
 @dataclass(frozen=True, slots=True)

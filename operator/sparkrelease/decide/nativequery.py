@@ -29,10 +29,15 @@ def grown(series: str, by: str, past: str) -> tuple[str, str]:
 
     The server leaves out what it cannot subtract or add up (buckets of two kinds): then the two numbers differ.
     """
-    count = f"histogram_count({series})"
-    grew = f"{count} - histogram_count({series} {past}) >= 0"
-    since = f"(({series} - {series} {past}) and ({grew})) or (({series} and {count}) unless ({grew}))"
-    return f"sum by ({by}) ({since})", f"sum by ({by}) (({grew}) or {count})"
+    since, events = between(series, f"{series} {past}")
+    return f"sum by ({by}) ({since})", f"sum by ({by}) ({events})"
+
+
+def between(end: str, start: str) -> tuple[str, str]:
+    """What each histogram counted from one expression to the other, all of it where it was reset or born; how many."""
+    count = f"histogram_count({end})"
+    grew = f"{count} - histogram_count({start}) >= 0"
+    return f"(({end} - {start}) and ({grew})) or (({end} and {count}) unless ({grew}))", f"({grew}) or {count}"
 
 
 def whole(series: str, by: str) -> tuple[str, str]:

@@ -184,9 +184,8 @@ def window_query(template: Template, scope: Scope, over: timedelta | None = None
     window = template.window if over is None else over
     by, within = template.by, template.within(scope)
     if template.buckets is not None:
-        edges = (EDGE, "=~", regex_of(_spellings(template.edges)))
         newest = template.buckets.text(*within, (EDGE, "=", INFINITE_BUCKET))
-        inside = template.buckets.text(*within, edges)
+        inside = template.buckets.text(*within, edges_within(template))
         parts = [(EDGE, delta(inside, f"{by}, {EDGE}", window)), (NEWEST, _newest(newest, by))]
         return joined([*parts, *_native_window(template, scope, window)])
     if template.bad is not None and template.total is not None:
@@ -225,7 +224,7 @@ def whole_query(template: Template, scope: Scope, over: timedelta) -> str:
         return f"sum by ({labels}) (increase({selector}[{seconds(over)}]))"
 
     if template.buckets is not None:
-        inside = template.buckets.text(*within, (EDGE, "=~", regex_of(_spellings(template.edges))))
+        inside = template.buckets.text(*within, edges_within(template))
         newest = template.buckets.text(*within, (EDGE, "=", INFINITE_BUCKET))
         parts = [(EDGE, increase(inside, f"{by}, {EDGE}")), (NEWEST, _newest(newest, by))]
         if template.native is not None:
@@ -311,6 +310,11 @@ def by_of(labels: RoleLabels) -> str:
 def matchers_of(labels: RoleLabels, scope: Scope) -> tuple[Matcher, Matcher]:
     """Matchers that keep a selector to a scope."""
     return (_among(labels.namespace, scope.namespaces), _among(labels.service, scope.services))
+
+
+def edges_within(template: Template) -> Matcher:
+    """Keeps classic buckets to the edges that rules read, however they are spelled, and to the one of all events."""
+    return (EDGE, "=~", regex_of(_spellings(template.edges)))
 
 
 def _among(label: str, names: Sequence[str]) -> Matcher:

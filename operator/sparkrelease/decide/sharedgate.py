@@ -18,7 +18,7 @@ from sparkrelease.api.spec import Stage
 from sparkrelease.api.status import RuleVerdict, StageStatus, Verdict
 from sparkrelease.decide.checkpoints import told_rules
 from sparkrelease.decide.draft import Draft
-from sparkrelease.decide.facts import Buckets, Counts, MetricFacts
+from sparkrelease.decide.facts import Buckets, Counts, MetricFacts, Reading
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.decide.rollback import roll_back
 from sparkrelease.decide.rules import share_at_or_below, sound
@@ -28,7 +28,7 @@ _FEWEST_BAD = 3
 
 
 def suffers(spec: ResolvedSpec, threshold: Threshold, facts: MetricFacts | None, baseline: float | None) -> bool:
-    """Whether stable was above the same limit over the stage. What is not known of it is no incident.
+    """Whether stable was above the same limit over the stage, however it was counted. What is not known is no incident.
 
     Only upper limits of counts that are told apart by role: gauges and shared series are judged as they are declared. A
     past in which one Service stands for both roles shows nothing of the other.
@@ -39,11 +39,12 @@ def suffers(spec: ResolvedSpec, threshold: Threshold, facts: MetricFacts | None,
     factor = threshold.max_vs_baseline
     relative = factor * baseline if factor is not None and baseline is not None else None
     limits = [limit for limit in (threshold.max, relative) if limit is not None and limit > 0]
-    return bool(limits) and _above(metric, facts, max(limits))
+    counted = [facts.stable] if facts.stable_again is None else [facts.stable, facts.stable_again.reading]
+    return bool(limits) and all(_above(metric, reading, max(limits)) for reading in counted)
 
 
-def _above(metric: Metric, facts: MetricFacts, limit: float) -> bool:
-    match sound(facts.stable):
+def _above(metric: Metric, stable: Reading, limit: float) -> bool:
+    match sound(stable):
         case Counts(bad, total):
             allowed = limit
         case Buckets(_, total) as reading:

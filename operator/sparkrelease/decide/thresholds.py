@@ -7,8 +7,8 @@ import math
 from sparkrelease.api.metrics import Metric, Threshold
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
-from sparkrelease.decide.facts import Buckets, Counts, Missing, Reading, Value
-from sparkrelease.decide.rules import Judgement, breaks, events, nothing, share_at_or_below, show, sound
+from sparkrelease.decide.facts import Buckets, Counts, MetricFacts, Missing, Reading, Value
+from sparkrelease.decide.rules import WORST_FIRST, Judgement, breaks, events, nothing, share_at_or_below, show, sound
 
 _RULE_OF_THREE = 3
 """None of n events bad shows, at 95 %, that fewer than 3/n are: Hanley and Lippman-Hand, JAMA 249 (1983)."""
@@ -74,6 +74,37 @@ def judge_threshold(
         text = f"{said}: there is no baseline to compare it with"
         return Judgement(Verdict.INCONCLUSIVE, Reason.NO_BASELINE, value, text)
     return Judgement(Verdict.PASS, Reason.WITHIN_LIMIT, value, f"{said}, within its limit")
+
+
+def judge_facts(
+    threshold: Threshold, metric: Metric, facts: MetricFacts, baseline: float | None = None, *, least: int | None = None
+) -> Judgement:
+    """The verdict of one threshold on what was measured of canary; of two countings the worse, as it is `judged_of`."""
+    reading, other = judged_of(threshold, metric, facts, baseline)
+    judged = judge_threshold(threshold, metric, reading, baseline, least=least)
+    if other is None or facts.canary_again is None:
+        return judged
+    limit = threshold.max if threshold.max is not None else threshold.min
+    alone = reading is facts.canary
+    text = "this is the difference alone, with what that lost it is" if alone else "the difference alone is"
+    return judged._replace(message=f"{judged.message}; {facts.canary_again.why}: {text} {show(metric, other, limit)}")
+
+
+def judged_of(
+    threshold: Threshold, metric: Metric, facts: MetricFacts, baseline: float | None = None
+) -> tuple[Reading, Reading | None]:
+    """The reading of canary that is judged, and the other one where it was counted twice.
+
+    Neither is known to be all there was, so the worse decides; where they are alike it is the one that lost less.
+    """
+    again = facts.canary_again
+    if again is None:
+        return facts.canary, None
+    alone, beyond = (
+        WORST_FIRST.index(judge_threshold(threshold, metric, reading, baseline).verdict)
+        for reading in (facts.canary, again.reading)
+    )
+    return (facts.canary, again.reading) if alone < beyond else (again.reading, facts.canary)
 
 
 def chance_of(metric: Metric, reading: Value | Counts | Buckets, limit: float) -> float:

@@ -17,10 +17,10 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Next, StageStatus, Verdict, WatchStatus
 from sparkrelease.api.watch import Watch
 from sparkrelease.decide.basis import reading_data
-from sparkrelease.decide.burnrates import answer, burn_asks, judge_burns
+from sparkrelease.decide.burnrates import burn_asks, judge_burns
 from sparkrelease.decide.checkpoints import FAILED, told_rules, told_thresholds
 from sparkrelease.decide.draft import Draft
-from sparkrelease.decide.facts import SpanAsk
+from sparkrelease.decide.facts import Missing, SpanAsk
 from sparkrelease.decide.gate import baseline_of
 from sparkrelease.decide.glance import glance
 from sparkrelease.decide.limitwords import limit_of
@@ -29,7 +29,7 @@ from sparkrelease.decide.rollback import roll_back
 from sparkrelease.decide.rules import WORST_FIRST, Judgement
 from sparkrelease.decide.settle import promote
 from sparkrelease.decide.stages import past_deadline, run_clock
-from sparkrelease.decide.thresholds import judge_threshold
+from sparkrelease.decide.thresholds import judge_facts, judge_threshold
 from sparkrelease.decide.verdicts import remember, said
 
 STAGE = "watch"
@@ -240,5 +240,7 @@ def _judged(d: Draft) -> _Found:
 
 
 def _judge(d: Draft, threshold: Threshold, span: str) -> Judgement:
-    reading = answer(d.facts.spans or {}, f"{span}/{threshold.name}")
-    return judge_threshold(threshold, d.spec.metric(threshold.metric), reading, baseline_of(d, threshold.metric))
+    facts, metric = (d.facts.spans or {}).get(f"{span}/{threshold.name}"), d.spec.metric(threshold.metric)
+    if facts is None:
+        return judge_threshold(threshold, metric, Missing(Reason.NO_DATA, "not answered"))
+    return judge_facts(threshold, metric, facts, baseline_of(d, threshold.metric))

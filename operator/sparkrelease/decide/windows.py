@@ -96,7 +96,7 @@ def exact_query(template: Template, scope: Scope) -> str:
     elif template.bad is not None and template.total is not None:
         bad, all_events = template.bad.text(*within), template.total.text(*within)
         counted = [(BAD, delta(bad, by, window)), (TOTAL, delta(all_events, by, window))]
-        watched = [all_events] if _is_part(template.bad, template.total) else [all_events, bad]
+        watched = [all_events] if is_part(template.bad, template.total) else [all_events, bad]
     else:
         raise ValueError("an expression has no counts")
     conditions = [_conditions(series, window) for series in watched]
@@ -109,7 +109,7 @@ def exact_query(template: Template, scope: Scope) -> str:
     return joined([*counted, *_voids(conditions, placed, by), (DOWN, _down(up, by, window))])
 
 
-def _is_part(bad: Selector, total: Selector) -> bool:
+def is_part(bad: Selector, total: Selector) -> bool:
     """Whether every series of bad is one of total, too: what voids it is seen there."""
     return bad.name == total.name and set(total.matchers) <= set(bad.matchers)
 

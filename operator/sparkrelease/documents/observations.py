@@ -111,7 +111,7 @@ def _of_facts(run: Run, entry: int, facts: Facts) -> Iterator[Observation]:
         yield from _both(_row(run, entry, read.at, "reading", name), read.window, read.canary, read.stable)
     for rule, read in (facts.gate or {}).items():
         row = replace(_row(run, entry, read.at, "gate", _metric_of(run, rule)), rule=rule)
-        yield from _both(row, read.window, read.canary, read.stable)
+        yield from _stage(row, read)
     yield from _of_spans(run, entry, facts.spans or {})
     for name, read in (facts.after or {}).items():
         yield from _both(_row(run, entry, read.at, "after", name), read.window, read.canary, read.stable)
@@ -142,7 +142,7 @@ def _of_spans(run: Run, entry: int, spans: Mapping[str, MetricFacts]) -> Iterato
             row = replace(_row(run, entry, read.at, source, _metric_of(run, rule)), rule=rule)
         else:
             continue  # of no name that a decision asks for
-        yield from _both(row, read.window, read.canary, read.stable)
+        yield from _stage(row, read)
 
 
 def _metric_of(run: Run, rule: str) -> str:
@@ -154,6 +154,15 @@ def _both(row: Observation, window: timedelta, canary: Reading, stable: Reading)
     row = replace(row, window_seconds=window.total_seconds())
     for role, reading in ((Role.CANARY, canary), (Role.STABLE, stable)):
         yield from _reading(replace(row, role=role.value), reading)
+
+
+def _stage(row: Observation, read: MetricFacts) -> Iterator[Observation]:
+    """Both sides over a stage, and those that were counted again because pods restarted or went."""
+    yield from _both(row, read.window, read.canary, read.stable)
+    row = replace(row, source=f"{row.source} again", window_seconds=read.window.total_seconds())
+    for role, again in ((Role.CANARY, read.canary_again), (Role.STABLE, read.stable_again)):
+        if again is not None:
+            yield from _reading(replace(row, role=role.value), again.reading)
 
 
 def _reading(row: Observation, reading: Reading) -> Iterator[Observation]:

@@ -12,7 +12,7 @@ from sparkrelease.api.status import Verdict
 from sparkrelease.decide.basis import read_reading
 from sparkrelease.decide.facts import Buckets, MetricFacts, Reading
 from sparkrelease.decide.rules import Judgement, events, number_of
-from sparkrelease.decide.thresholds import judge_threshold
+from sparkrelease.decide.thresholds import judge_facts, judged_of
 from sparkrelease.decide.watching import INTERVAL, WHOLE
 from sparkrelease.documents.record import Decision, Run
 
@@ -123,21 +123,22 @@ def _judged(run: Run, threshold: Threshold, facts: MetricFacts, over: Over) -> R
 
 def _result(run: Run, threshold: Threshold, facts: MetricFacts, verdict: Verdict, over: Over) -> Result:
     metric = run.spec.metric(threshold.metric)
+    canary, _ = judged_of(threshold, metric, facts, run.baseline(metric.name))
     return Result(
         threshold=threshold.name,
         metric=metric.name,
         verdict=verdict,
         said=_judgement(run, threshold, facts, over).message,
-        number=number(metric, facts.canary),
+        number=number(metric, canary),
         stable=number(metric, facts.stable),
-        events=events(facts.canary),
+        events=events(canary),
         over=over,
     )
 
 
 def _judgement(run: Run, threshold: Threshold, facts: MetricFacts, over: Over) -> Judgement:
     metric, least = run.spec.metric(threshold.metric), 1 if over is Over.LOOK else None
-    return judge_threshold(threshold, metric, facts.canary, run.baseline(metric.name), least=least)
+    return judge_facts(threshold, metric, facts, run.baseline(metric.name), least=least)
 
 
 # ---------------------------------------------------------------- one number of a reading

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sparkrelease.api.config import MetricsServer
 from sparkrelease.api.metrics import Threshold
 from sparkrelease.api.reasons import Reason
-from sparkrelease.decide.facts import Finding, MetricFacts, Missing, Problem, Reading, SpanAsk
+from sparkrelease.decide.facts import Again, Finding, MetricFacts, Missing, Problem, Reading, SpanAsk
 from sparkrelease.decide.metricchecks import Tried, check_metric
 from sparkrelease.decide.promql import (
     Scope,
     Template,
-    gate_query,
     native_query,
     presence_query,
     targets_query,
@@ -24,6 +23,7 @@ from sparkrelease.decide.promql import (
     window_query,
 )
 from sparkrelease.decide.readings import Look, Place, Sorted, read, read_gate
+from sparkrelease.decide.recount import again_query, lost, stage_query
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.decide.targets import target_findings
 from sparkrelease.engine.asking import Asking, Question
@@ -130,8 +130,25 @@ class OneOff:
                 return found
             return missing or read_gate(found, place, template, look, threshold)
 
-        stable, canary = places(asker.key, asker.spec)
-        return MetricFacts(text, asker.at, asker.over, canary=reading(canary), stable=reading(stable))
+        sides = stable, canary = places(asker.key, asker.spec)
+        facts = MetricFacts(text, asker.at, asker.over, canary=reading(canary), stable=reading(stable))
+        if isinstance(found, Missing) or asker.whole or template.value is not None:
+            return facts
+        why = {place: lost(found, place, one) for place, one in zip(sides, (facts.stable, facts.canary), strict=True)}
+        if not any(why.values()):
+            return facts
+        again = await self._again(asker, template)
+        promql = again_query(template, own_scope(asker.key, asker.spec), asker.over)
+
+        def counted(place: Place) -> Again | None:
+            reading = again if isinstance(again, Missing) else read(again, place, template, look)
+            return Again(why[place], promql, reading) if why[place] else None
+
+        return replace(facts, canary_again=counted(canary), stable_again=counted(stable))
+
+    async def _again(self, asker: _Asker, template: Template) -> Sorted | Missing:
+        """The stage counted once more, as of the same instant. Seldom asked, so that no other gate pays for it."""
+        return await self._ask(asker, template, "again", lambda scope: again_query(template, scope, asker.over))
 
     async def _over(self, asker: _Asker, template: Template, threshold: Threshold) -> tuple[Sorted | Missing, str]:
         """The answer over a stage, and the query narrowed to the release."""
@@ -140,7 +157,7 @@ class OneOff:
         def promql(scope: Scope) -> str:
             if asker.whole and template.value is None:
                 return whole_query(template, scope, asker.over)
-            return gate_query(template, scope, asker.over, highest=highest, lowest=lowest)
+            return stage_query(template, scope, asker.over, highest=highest, lowest=lowest)
 
         counted = "whole" if asker.whole else "difference"
         kind = f"extremes {highest:d}{lowest:d}" if template.value is not None else counted

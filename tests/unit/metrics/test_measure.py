@@ -302,7 +302,9 @@ async def test_a_share_is_dated_by_its_scrape_and_not_by_the_question() -> None:
     def reply(_: str, promql: str, at: datetime) -> Answer:
         if "gateway_requests_total" not in promql:
             return healthy(promql, at)
-        mine = [row for s in ("stable", "canary") for row in rows("trading", f"shop-{s}", scraped["mine"], {"total": 9})]
+        mine = [
+            row for s in ("stable", "canary") for row in rows("trading", f"shop-{s}", scraped["mine"], {"total": 9})
+        ]
         return Answer([*mine, *rows("trading", "other-canary", scraped["others"], {"total": 5})])
 
     async def dated(seconds: float) -> datetime:

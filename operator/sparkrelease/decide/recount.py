@@ -1,0 +1,152 @@
+"""Counters over a stage in which pods restart or go: how that is found, and how the stage is counted again.
+
+A difference over the stage (`promql.delta`) is exact for series that are there at both ends and were never reset. Of a
+series that was reset it has what came after, of one that is gone nothing: a canary whose pods die one after the other
+would hide what they did before. So a gate's query has a row for each thing that spoils a difference, as a window of a
+test has (`windows.py`). Where there is one, the stage is counted once more, as of the same instant: series by series
+exactly where that can be known, else by `increase`, which sees every reset and extrapolates by a scrape or two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from sparkrelease.api.reasons import Reason
+from sparkrelease.decide.facts import Missing, Reading
+from sparkrelease.decide.nativequery import between
+from sparkrelease.decide.promql import (
+    BAD,
+    EDGE,
+    INFINITE_BUCKET,
+    NATIVE,
+    TOTAL,
+    Scope,
+    Template,
+    edges_within,
+    gate_query,
+    joined,
+    seconds,
+)
+from sparkrelease.decide.readings import Place, Sorted
+from sparkrelease.decide.windows import RESET, RETURNED, VANISHED, is_part
+
+_MEMORY = timedelta(minutes=5)
+"""How long before the stage a series' last sample is its value at the start; one seen longer ago is as good as new."""
+
+_WHY = {
+    RESET: "a counter was reset in this time",
+    VANISHED: "a series vanished in this time",
+    RETURNED: "a series came back in this time that was there before",
+}
+
+
+# ---------------------------------------------------------------- the first query
+
+
+def stage_query(template: Template, scope: Scope, over: timedelta, *, highest: bool, lowest: bool) -> str:
+    """What a gate asks over a stage (`gate_query`), and of counters what spoils their difference, by Service."""
+    asked = gate_query(template, scope, over, highest=highest, lowest=lowest)
+    return asked if template.value is not None else f"{asked} or {joined([*_marks(template, scope, over)])}"
+
+
+def lost(found: Sorted, place: Place, reading: Reading) -> str:
+    """What spoils the difference of a Service, given its reading; empty where nothing does, or nothing is there now."""
+    group = found.groups.get(place)
+    absent = isinstance(reading, Missing) and reading.reason is not Reason.INCONSISTENT_COUNTS
+    if group is None or absent:
+        return ""
+    return next((text for part, text in _WHY.items() if part in group.parts), "")
+
+
+def _marks(template: Template, scope: Scope, over: timedelta) -> Iterator[tuple[str, str]]:
+    """Per reason, the Services one of whose series of all events has it."""
+    by = template.by
+    conditions = [_conditions(series, over) for series in _watched(template, scope)]
+    if template.native is not None:
+        conditions.append(_native_conditions(template.native.text(*template.within(scope)), over))
+    for reason in _WHY:
+        yield reason, " or ".join(f"count by ({by}) ({one[reason]})" for one in conditions)
+
+
+def _watched(template: Template, scope: Scope) -> Iterator[str]:
+    within = template.within(scope)
+    if template.buckets is not None:
+        yield template.buckets.text(*within, (EDGE, "=", INFINITE_BUCKET))
+    if template.bad is not None and template.total is not None:
+        yield template.total.text(*within)
+        if not is_part(template.bad, template.total):
+            yield template.bad.text(*within)
+
+
+def _conditions(series: str, over: timedelta) -> dict[str, str]:
+    span = seconds(over)
+    return {
+        RESET: f"{_resets(series, over)} > 0",
+        VANISHED: f"present_over_time({series}[{span}]) unless {series}",
+        RETURNED: f"({series} unless {series} offset {span}) and {_before(series, over)}",
+    }
+
+
+def _native_conditions(series: str, over: timedelta) -> dict[str, str]:
+    """The same of native histograms alone: series of that name that are numbers are none."""
+    span = seconds(over)
+    return {
+        RESET: f"({_resets(series, over)} > 0) and histogram_count({series})",
+        VANISHED: f"histogram_count(last_over_time({series}[{span}]) unless {series})",
+        RETURNED: f"histogram_count(({series} unless {series} offset {span}) and {_before(series, over)})",
+    }
+
+
+# ---------------------------------------------------------------- the second
+
+
+def again_query(template: Template, scope: Scope, over: timedelta) -> str:
+    """Counters over a stage with what was before a reset, and with the series that are gone; parts as ever."""
+    by, within = template.by, template.within(scope)
+    if template.buckets is not None:
+        inside = template.buckets.text(*within, edges_within(template))
+        parts = [(EDGE, _counted(inside, f"{by}, {EDGE}", over))]
+        if template.native is not None:
+            native = _native_counted(template.native.text(*within), by, over)
+            parts += zip((NATIVE, TOTAL), native, strict=True)
+        return joined(parts)
+    if template.bad is None or template.total is None:
+        raise ValueError("an expression has no counts")
+    bad, total = template.bad.text(*within), template.total.text(*within)
+    return joined([(BAD, _counted(bad, by, over)), (TOTAL, _counted(total, by, over))])
+
+
+def _counted(series: str, by: str, over: timedelta) -> str:
+    """What series counted, each by the first of these that can be had.
+
+    Never reset: its last sample less that at the start. Reset once, and below its highest value since: what it had up
+    to the reset, and its last sample; both are exact. Else by `increase`, or as far as its highest value if that is
+    more: of a single sample, and of what was before the first in the stage, `increase` sees nothing.
+    """
+    span, resets = seconds(over), _resets(series, over)
+    last, most = f"last_over_time({series}[{span}])", f"max_over_time({series}[{span}])"
+    to_last, to_most = (f"(({end} - {_before(series, over)} >= 0) or {end})" for end in (last, most))
+    exact = f"({to_last} unless ({resets} > 0)) or (({to_most} + ({last} < {most})) and ({resets} == 1))"
+    return f"sum by ({by}) ({exact} or (increase({series}[{span}]) >= {to_most}) or {to_most})"
+
+
+def _native_counted(series: str, by: str, over: timedelta) -> tuple[str, str]:
+    """The same of native histograms, and how many events that is; they have no highest value."""
+    span, broken = seconds(over), f"({_resets(series, over)} > 0)"
+    last = f"last_over_time({series}[{span}])"
+    grew, count = between(last, _before(series, over))
+    more = f"increase({series}[{span}]) and {broken}"
+    buckets = f"sum by ({by}) ((({grew}) unless {broken}) or (({more}) and histogram_count({last})))"
+    return buckets, f"sum by ({by}) ((({count}) unless {broken}) or histogram_count({more}))"
+
+
+def _resets(series: str, over: timedelta) -> str:
+    """How often each series was reset since its last sample before the stage."""
+    all_of_it = f"resets({series}[{seconds(over + _MEMORY)}])"
+    return f"({all_of_it} - (resets({series}[{seconds(_MEMORY)}] offset {seconds(over)}) or 0 * {all_of_it}))"
+
+
+def _before(series: str, over: timedelta) -> str:
+    """The value at the start, also where the scrape just before it failed."""
+    return f"last_over_time({series}[{seconds(_MEMORY)}] offset {seconds(over)})"
