@@ -12,6 +12,7 @@ from sparkrelease.api.spec import ReleasePolicySpec, SparkReleaseSpec
 from sparkrelease.api.status import Phase, SparkReleaseStatus, Verdict
 from sparkrelease.decide.evidence import Entry, Link, link, parse_entry
 from sparkrelease.decide.facts import (
+    Again,
     Approval,
     Ask,
     Baseline,
@@ -100,6 +101,8 @@ class World:
     stable_reading: Reading = Counts(0, 1000)
     over_stage: Reading | None = None
     """What gates read of canary where it is not the same as at every tick."""
+    counted_again: tuple[Again | None, Again | None] = (None, None)
+    """How gates counted canary and stable once more."""
     readings: dict[str, tuple[Reading, Reading]] = field(default_factory=dict)
     """By metric, canary's and stable's; others read as `reading` and `stable_reading` say."""
     asked: dict[Ask, tuple[Reading, Reading]] = field(default_factory=dict)
@@ -213,6 +216,8 @@ class World:
             gate = {t.name: self._metric(t.metric) for t in self.spec.thresholds}
             if self.over_stage is not None:
                 gate = {name: replace(seen, canary=self.over_stage) for name, seen in gate.items()}
+            canary, stable = self.counted_again
+            gate = {name: replace(seen, canary_again=canary, stable_again=stable) for name, seen in gate.items()}
             looked = {"preflight": self.preflight, "baselines": self.baselines}
             more: dict[str, object] = looked if plan.wants.preflight else {"gate": gate}
             more |= {"checks": self._checks()} if plan.wants.checks else {}

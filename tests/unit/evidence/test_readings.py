@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.basis import read_reading, reading_data
 from sparkrelease.decide.evidence import canonical_json
-from sparkrelease.decide.facts import Buckets, Counts, MetricFacts, Missing, Reading, Value
+from sparkrelease.decide.facts import Again, Buckets, Counts, MetricFacts, Missing, Reading, Value
 
 numbers = st.floats()
 readings: st.SearchStrategy[Reading] = st.one_of(
@@ -27,6 +27,7 @@ instants = st.builds(
     st.integers(0, 999_999),
     st.sampled_from([UTC, timezone(timedelta(hours=5))]),
 )
+twice = st.none() | st.builds(Again, st.text(max_size=20), st.text(max_size=20), readings)
 facts_of_a_metric = st.builds(
     MetricFacts,
     query=st.text(st.characters(codec="utf-8"), max_size=30),
@@ -34,16 +35,20 @@ facts_of_a_metric = st.builds(
     window=st.timedeltas(timedelta(0), timedelta(days=60)),
     canary=readings,
     stable=readings,
+    canary_again=twice,
+    stable_again=twice,
 )
 
 
 def text(facts: MetricFacts) -> str:
     """Equality in which NaN equals NaN, instants count and not their time zones, and buckets have no order."""
+    again = [one for one in (facts.canary_again, facts.stable_again) if one is not None]
     sides = [
         Buckets(dict(sorted(side.at_or_below.items())), side.total) if isinstance(side, Buckets) else side
-        for side in (facts.canary, facts.stable)
+        for side in (facts.canary, facts.stable, *(one.reading for one in again))
     ]
-    return repr((facts.query, facts.at.astimezone(UTC), facts.window, sides))
+    whys = [(one.why, one.query, one is facts.canary_again) for one in again]
+    return repr((facts.query, facts.at.astimezone(UTC), facts.window, sides, whys))
 
 
 @given(facts_of_a_metric)
