@@ -122,13 +122,16 @@ def _counted(series: str, by: str, over: timedelta) -> str:
 
     Never reset: its last sample less that at the start. Reset once, and below its highest value since: what it had up
     to the reset, and its last sample; both are exact. Else by `increase`, or as far as its highest value if that is
-    more: of a single sample, and of what was before the first in the stage, `increase` sees nothing.
+    more: of a single sample, and of what was before the first in the stage, `increase` sees nothing. Of a series that
+    was born in the stage it does not see what it was born with, which was its lowest value at least.
     """
-    span, resets = seconds(over), _resets(series, over)
+    span, resets, before = seconds(over), _resets(series, over), _before(series, over)
     last, most = f"last_over_time({series}[{span}])", f"max_over_time({series}[{span}])"
-    to_last, to_most = (f"(({end} - {_before(series, over)} >= 0) or {end})" for end in (last, most))
+    to_last, to_most = (f"(({end} - {before} >= 0) or {end})" for end in (last, most))
+    grew = f"increase({series}[{span}])"
+    grew = f"(({grew} + (min_over_time({series}[{span}]) unless {before})) or {grew})"
     exact = f"({to_last} unless ({resets} > 0)) or (({to_most} + ({last} < {most})) and ({resets} == 1))"
-    return f"sum by ({by}) ({exact} or (increase({series}[{span}]) >= {to_most}) or {to_most})"
+    return f"sum by ({by}) ({exact} or ({grew} >= {to_most}) or {to_most})"
 
 
 def _native_counted(series: str, by: str, over: timedelta) -> tuple[str, str]:
