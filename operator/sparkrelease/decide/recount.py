@@ -2,8 +2,8 @@
 
 A difference over the stage (`promql.delta`) is exact for series that are there at both ends and were never reset. Of a
 series that was reset it has what came after, of one that is gone nothing: a canary whose pods die one after the other
-would hide what they did before. So a gate's query has a row for each thing that spoils a difference, as a window of a
-test has (`windows.py`). Where there is one, the stage is counted once more, as of the same instant: series by series
+would hide what they did before. So a gate's query also tells what spoils a difference, as that of a test's window does
+(`windows.py`). Where something may have, the stage is counted once more, as of the same instant: series by series
 exactly where that can be known, else by `increase`, which sees every reset and extrapolates by a scrape or two.
 """
 
@@ -20,6 +20,7 @@ from sparkrelease.decide.promql import (
     EDGE,
     INFINITE_BUCKET,
     NATIVE,
+    PART,
     TOTAL,
     Scope,
     Template,
@@ -29,73 +30,74 @@ from sparkrelease.decide.promql import (
     seconds,
 )
 from sparkrelease.decide.readings import Place, Sorted
-from sparkrelease.decide.windows import RESET, RETURNED, VANISHED, is_part
+from sparkrelease.decide.windows import is_part
 
 _MEMORY = timedelta(minutes=5)
 """How long before the stage a series' last sample is its value at the start; one seen longer ago is as good as new."""
 
-_WHY = {
-    RESET: "a counter was reset in this time",
-    VANISHED: "a series vanished in this time",
-    RETURNED: "a series came back in this time that was there before",
-}
+_BEFORE_START = timedelta(minutes=1)
+"""By how much earlier than the stage resets are looked for: one may be between the scrapes around its start."""
+
+_SEEN, _NOW, _RETURNED, _RESETS = "seen ", "now", "back", "sr_resets"
+"""Parts: series seen in the stage by how often they were reset, those there now, and those that came back."""
+
+_ALL, _BAD, _NATIVE = "all ", "bad ", "native "
+"""What the parts are about."""
 
 
 # ---------------------------------------------------------------- the first query
 
 
 def stage_query(template: Template, scope: Scope, over: timedelta, *, highest: bool, lowest: bool) -> str:
-    """What a gate asks over a stage (`gate_query`), and of counters what spoils their difference, by Service."""
+    """What a gate asks over a stage (`gate_query`), and of counters whether something spoils their difference."""
     asked = gate_query(template, scope, over, highest=highest, lowest=lowest)
-    return asked if template.value is not None else f"{asked} or {joined([*_marks(template, scope, over)])}"
+    if template.value is not None:
+        return asked
+    marks = [_marks(name, series, template.by, over) for name, series in _watched(template, scope)]
+    return " or ".join([asked, *marks])
 
 
 def lost(found: Sorted, place: Place, reading: Reading) -> str:
-    """What spoils the difference of a Service, given its reading; empty where nothing does, or nothing is there now."""
+    """What may have spoiled the difference of a Service, given its reading; empty where nothing has.
+
+    Nor is anything said of a Service that has no series now: it has no data.
+    """
     group = found.groups.get(place)
     absent = isinstance(reading, Missing) and reading.reason is not Reason.INCONSISTENT_COUNTS
     if group is None or absent:
         return ""
-    return next((text for part, text in _WHY.items() if part in group.parts), "")
+    for name in (_ALL, _BAD, _NATIVE):
+        seen = {part: count for part, count in group.parts.items() if part.startswith(f"{name}{_SEEN}")}
+        if seen.keys() - {f"{name}{_SEEN}0"}:
+            return "a counter was reset in this time"
+        if sum(seen.values()) > group.parts.get(f"{name}{_NOW}", 0.0):
+            return "a series vanished in this time"
+        if f"{name}{_RETURNED}" in group.parts:
+            return "a series came back in this time that was there before"
+    return ""
 
 
-def _marks(template: Template, scope: Scope, over: timedelta) -> Iterator[tuple[str, str]]:
-    """Per reason, the Services one of whose series of all events has it."""
-    by = template.by
-    conditions = [_conditions(series, over) for series in _watched(template, scope)]
-    if template.native is not None:
-        conditions.append(_native_conditions(template.native.text(*template.within(scope)), over))
-    for reason in _WHY:
-        yield reason, " or ".join(f"count by ({by}) ({one[reason]})" for one in conditions)
-
-
-def _watched(template: Template, scope: Scope) -> Iterator[str]:
+def _watched(template: Template, scope: Scope) -> Iterator[tuple[str, str]]:
+    """The series of all events, whose fate is that of the others, and of bad ones where they are no part of them."""
     within = template.within(scope)
     if template.buckets is not None:
-        yield template.buckets.text(*within, (EDGE, "=", INFINITE_BUCKET))
+        yield _ALL, template.buckets.text(*within, (EDGE, "=", INFINITE_BUCKET))
+    if template.native is not None:
+        yield _NATIVE, template.native.text(*within)
     if template.bad is not None and template.total is not None:
-        yield template.total.text(*within)
+        yield _ALL, template.total.text(*within)
         if not is_part(template.bad, template.total):
-            yield template.bad.text(*within)
+            yield _BAD, template.bad.text(*within)
 
 
-def _conditions(series: str, over: timedelta) -> dict[str, str]:
-    span = seconds(over)
-    return {
-        RESET: f"{_resets(series, over)} > 0",
-        VANISHED: f"present_over_time({series}[{span}]) unless {series}",
-        RETURNED: f"({series} unless {series} offset {span}) and {_before(series, over)}",
-    }
-
-
-def _native_conditions(series: str, over: timedelta) -> dict[str, str]:
-    """The same of native histograms alone: series of that name that are numbers are none."""
-    span = seconds(over)
-    return {
-        RESET: f"({_resets(series, over)} > 0) and histogram_count({series})",
-        VANISHED: f"histogram_count(last_over_time({series}[{span}]) unless {series})",
-        RETURNED: f"histogram_count(({series} unless {series} offset {span}) and {_before(series, over)})",
-    }
+def _marks(name: str, series: str, by: str, over: timedelta) -> str:
+    """What is to be known of some series; the samples of the stage are gone through once."""
+    resets = f"resets({series}[{seconds(over + _BEFORE_START)}])"
+    seen = f'count_values by ({by}) ("{_RESETS}", {resets})'
+    told = f'label_replace({seen}, "{PART}", "{name}{_SEEN}$1", "{_RESETS}", "(.*)")'
+    back = f"({series} unless {series} offset {seconds(over)}) and {_before(series, over)}"
+    counted = [(f"{name}{_NOW}", f"count by ({by}) ({series})"), (f"{name}{_RETURNED}", f"count by ({by}) ({back})")]
+    return f"{told} or {joined(counted)}"
 
 
 # ---------------------------------------------------------------- the second

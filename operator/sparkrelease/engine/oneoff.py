@@ -140,11 +140,12 @@ class OneOff:
         again = await self._again(asker, template)
         promql = again_query(template, own_scope(asker.key, asker.spec), asker.over)
 
-        def counted(place: Place) -> Again | None:
+        def counted(place: Place, alone: Reading) -> Again | None:
             reading = again if isinstance(again, Missing) else read(again, place, template, look)
-            return Again(why[place], promql, reading) if why[place] else None
+            return Again(why[place], promql, reading) if why[place] and reading != alone else None
 
-        return replace(facts, canary_again=counted(canary), stable_again=counted(stable))
+        twice = counted(canary, facts.canary), counted(stable, facts.stable)
+        return replace(facts, canary_again=twice[0], stable_again=twice[1])
 
     async def _again(self, asker: _Asker, template: Template) -> Sorted | Missing:
         """The stage counted once more, as of the same instant. Seldom asked, so that no other gate pays for it."""

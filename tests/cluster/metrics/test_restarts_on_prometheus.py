@@ -72,7 +72,7 @@ class Story:
     def served_before(self, name: str) -> None:
         """What a pod answered before the stage."""
         pod, timed = self.pods[name]
-        pod.good, timed.observed = 100_000, [0.1] * 100
+        pod.good, pod.bad, timed.observed = 100_000, 0, [0.1] * 100
 
     def serve(self, name: str, good: int, bad: int = 0) -> None:
         """Answers of one pod in the stage; every bad one is slow, too."""
@@ -236,8 +236,9 @@ async def told(backend: Backend) -> Mapping[str, tuple[Story, Mapping[str, Metri
     await all_scraped(stories)
     stories[-1].down("a", is_down=True)
     await backend_says(backend, f'count(up{{service="{stories[-1].name}-canary"}} offset 1s == 0) == 2')
-    begin = datetime.now(UTC) - timedelta(milliseconds=300)  # it is moved inwards to a tenth of a second
-    await backend_says(backend, f"absent(timestamp(up) <= {begin.timestamp():.3f})")
+    quiet_since = datetime.now(UTC)
+    begin = quiet_since - timedelta(milliseconds=300)  # it is moved inwards to a tenth of a second
+    await backend_says(backend, f"absent(timestamp(up) <= {quiet_since.timestamp():.3f})")
     await asyncio.gather(*(STORIES[story.name].happens(story) for story in stories))
     await all_scraped(stories)
     now = datetime.now(UTC)

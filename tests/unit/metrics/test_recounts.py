@@ -24,7 +24,14 @@ from sparkrelease.engine.measure import Measurements
 from sparkrelease.engine.metrics import OperatorMetrics
 
 STAGE = timedelta(minutes=15)
-MARKS = ("reset", "vanished", "returned")
+QUIET = {"all seen 0": 2.0, "all now": 2.0}
+MARKS = {
+    "reset": {"all seen 0": 1.0, "all seen 3": 1.0, "all now": 2.0},
+    "vanished": {"all seen 0": 3.0, "all now": 2.0},
+    "came back": {"all seen 0": 2.0, "all now": 2.0, "all back": 1.0},
+    "native reset": {**QUIET, "native seen 0": 1.0, "native seen 1": 1.0, "native now": 2.0},
+    "bad vanished": {**QUIET, "bad seen 0": 1.0},
+}
 ERRORS = {"name": "errors", "metric": "http", "max": 0.01}
 KINDS: Mapping[str, Mapping[str, object]] = {
     "ratio": {"bad": 'requests_total{code="500"}', "total": "requests_total"},
@@ -34,6 +41,9 @@ KINDS: Mapping[str, Mapping[str, object]] = {
 }
 
 
+LOST_NOTHING = {"bad": 0.0, "total": 400.0}
+
+
 def template(kind: str) -> Template:
     made = template_of(Metric.model_validate({"name": "m", **KINDS[kind]}), RoleLabels(), (0.2,), None)
     assert isinstance(made, Template)
@@ -41,7 +51,7 @@ def template(kind: str) -> Template:
 
 
 def is_second(promql: str) -> bool:
-    return '"reset"' not in promql and "increase(" in promql
+    return "seen" not in promql and "increase(" in promql
 
 
 class Restarted(FakeSource):
@@ -62,8 +72,7 @@ class Restarted(FakeSource):
             return self.beyond if self.beyond is not None else Answer(every)
         found = []
         for name in services:
-            marked = {self.marks[name]: 1.0} if name in self.marks else {}
-            found += rows("trading", name, at, {**self.alone, **marked})
+            found += rows("trading", name, at, {**self.alone, **MARKS.get(self.marks.get(name, ""), QUIET)})
         return Answer(found)
 
     @property
@@ -90,6 +99,7 @@ async def test_what_spoils_a_difference_has_the_stage_counted_again_as_of_the_sa
     facts = await gate(source)
     assert facts.canary == Counts(0, 400), "the difference stays as it is"
     assert isinstance(facts.canary_again, Again) and facts.canary_again.reading == Counts(200, 2400)
+    assert mark.rsplit(maxsplit=1)[-1] in facts.canary_again.why
     assert facts.stable_again is None, "nothing of stable was lost"
     first, second = source.queries
     assert is_second(second[1]) and first[2] == second[2] == T0
@@ -119,6 +129,13 @@ async def test_thresholds_of_one_metric_are_counted_again_by_one_query() -> None
     assert found["few"].stable_again is not None
 
 
+async def test_a_restart_that_lost_nothing_is_not_told() -> None:
+    """A reset is looked for a minute before the stage, too."""
+    nothing_lost = [row for side in ("stable", "canary") for row in rows("trading", f"shop-{side}", T0, LOST_NOTHING)]
+    facts = await gate(Restarted({"shop-canary": "reset"}, Answer(nothing_lost)))
+    assert (facts.canary, facts.canary_again) == (Counts(0, 400), None)
+
+
 @pytest.mark.parametrize("beyond", [UNREACHABLE, Answer([])])
 async def test_a_second_question_that_is_not_answered_is_no_pass(beyond: Answer | Missing) -> None:
     facts = await gate(Restarted({"shop-canary": "reset"}, beyond))
@@ -128,8 +145,9 @@ async def test_a_second_question_that_is_not_answered_is_no_pass(beyond: Answer 
 
 async def test_a_side_that_has_no_series_now_has_no_data_and_is_not_counted_again() -> None:
     source = Restarted({"shop-canary": "vanished"})
+    of_stable, of_canary = {"total": 9.0, **QUIET}, {"all seen 0": 2.0}
     source.reply = lambda _, __, at: Answer(
-        [*rows("trading", "shop-stable", at, {"total": 9}), *rows("trading", "shop-canary", at, {"vanished": 2})]
+        [*rows("trading", "shop-stable", at, of_stable), *rows("trading", "shop-canary", at, of_canary)]
     )
     facts = await gate(source)
     assert isinstance(facts.canary, Missing) and facts.canary.reason is Reason.NO_DATA
@@ -140,7 +158,9 @@ async def test_buckets_that_a_reset_made_inconsistent_are_counted_again() -> Non
     source = FakeSource()
 
     def reply(_: str, promql: str, at: datetime) -> Answer:
-        seen = {"le:0.2": 10.0, "le:+Inf": 900.0} if is_second(promql) else {"le:0.2": 30, "le:+Inf": 20, "reset": 1}
+        seen = (
+            {"le:0.2": 10.0, "le:+Inf": 900.0} if is_second(promql) else {"le:0.2": 30, "le:+Inf": 20, "all seen 1": 1}
+        )
         return Answer([row for side in ("stable", "canary") for row in rows("trading", f"shop-{side}", at, seen)])
 
     source.reply = reply
@@ -154,7 +174,7 @@ async def test_an_expression_is_asked_as_ever() -> None:
     source = FakeSource(lambda _, promql, at: healthy(promql, at))
     facts = await gate(source, spec(metrics=[LAG], thresholds=[{**ERRORS, "metric": "lag", "max": 9}], triggers=[]))
     assert facts.canary_again is None
-    assert len(source.queries) == 1 and '"reset"' not in source.queries[0][1]
+    assert len(source.queries) == 1 and "seen" not in source.queries[0][1]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -168,4 +188,4 @@ def test_both_queries_are_promql_and_the_first_counts_as_ever(kind: str) -> None
 def test_errors_that_are_no_part_of_all_events_are_watched_too() -> None:
     for kind, watched in (("ratio", 1), ("two names", 2)):
         query = stage_query(template(kind), EVERYTHING, STAGE, highest=True, lowest=False)
-        assert query.count("present_over_time(") == watched
+        assert query.count("resets(") == watched
