@@ -102,6 +102,7 @@ async def test_the_gateway_s_own_counter_gives_the_share(shop: Shop) -> None:
 
 
 async def test_a_restarted_pod_makes_no_negative_count(shop: Shop) -> None:
+    """A window of triggers has what came after. A gate has what was before as well: test_restarts_on_prometheus.py."""
     sent = (await shop.send_to_canary(100)).versions["v2"]
     await shop.until("the first load", lambda f: f["http"].canary == Counts(0, sent))
     shop.cluster.set_app(shop.namespace, shop.canary.selector, crash=True)
