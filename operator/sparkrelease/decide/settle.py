@@ -120,7 +120,12 @@ def say_promoted(d: Draft) -> None:
     if run is None:
         return
     weight = f"canary serves {d.status.weight.desired:g} %"
-    d.condition(ConditionType.PROMOTED, "True", Reason.PROMOTED, f"{run.version} passed every stage")
+    other = d.facts.wanted_version if d.facts.wanted_version != run.version else ""
+    waits = f"{other} waits: {run.version} is promoted but not on stable yet"
+    if other:  # who waits for a promotion waits for that of the version the object names
+        d.condition(ConditionType.PROMOTED, "False", Reason.NOT_SETTLED, waits)
+    else:
+        d.condition(ConditionType.PROMOTED, "True", Reason.PROMOTED, f"{run.version} passed every stage")
     d.condition(ConditionType.PROGRESSING, "False", Reason.PROMOTED, "")
     if run.settle_held:
         text = f"{weight}; stable breached a trigger on the way back, settle by command"
@@ -133,9 +138,8 @@ def say_promoted(d: Draft) -> None:
     else:
         wants = "it is settled once every pod shows it" if one_workload(run) else f"roll {run.version} out on stable"
         d.condition(ConditionType.SETTLED, "False", Reason.NOT_SETTLED, f"{weight}; {wants}")
-    if d.facts.wanted_version and d.facts.wanted_version != run.version:
-        text = f"{d.facts.wanted_version} waits: {run.version} is promoted but not on stable yet"
-        d.stand(Phase.BLOCKED, "False", Reason.NOT_SETTLED, text, stalled=True)
+    if other:
+        d.stand(Phase.BLOCKED, "False", Reason.NOT_SETTLED, waits, stalled=True)
         return
     stuck = next((hold for hold in d.holds if hold.reason is Reason.NO_WAY_BACK), None)
     if stuck is not None:
