@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster, Operator
     from testbed.shop import Shop
 
+LOOSER = [{"name": "errors", "metric": "http", "max": 0.02, "minRequests": 1}]
+"""An edit that leaves the version as it is."""
+
 LONG = [{"name": "quarter", "weight": 25, "duration": "10m"}, {"name": "full", "weight": 100, "duration": "10m"}]
 
 
@@ -100,6 +103,8 @@ def test_a_bad_release_is_followed_with_kubectl_from_trial_to_rollback(
     last = conditions(shop.status)
     assert (last["Ready"], last["Stalled"], last.get("Reconciling")) == ("False", "True", None)
     events_told(shop, "RollingBack", "RolledBack")
+    shop.release("v2", stages=LONG, thresholds=LOOSER)
+    kubectl(shop, "wait", f"sr/{shop.name}", "--for=condition=RolledBack", "--timeout=30s")
 
 
 def test_a_good_release_is_waited_for_with_kubectl(operator: Operator, shop: Shop) -> None:
@@ -124,6 +129,25 @@ def test_a_good_release_is_waited_for_with_kubectl(operator: Operator, shop: Sho
         "wait", f"sr/{shop.name}", "--for=condition=RolledBack", "--timeout=1s", "-n", shop.namespace
     )
     assert waited.returncode == 1, "what did not happen is not to be waited for in vain without being told"
+
+
+def test_who_waits_for_a_promotion_waits_for_that_of_the_version_just_applied(operator: Operator, shop: Shop) -> None:
+    shop.open()
+    shop.start_load()
+    shop.ship("v2")
+    kubectl(shop, "wait", f"sr/{shop.name}", "--for=condition=Promoted", "--timeout=90s")
+    shop.release("v3")
+    waited = shop.cluster.kubectl(
+        "wait", f"sr/{shop.name}", "--for=condition=Promoted", "--timeout=4s", "-n", shop.namespace
+    )
+    assert waited.returncode == 1, "v3 waits, and v2 is what was promoted"
+    shop.until_condition("Ready", "False", "NotSettled")
+    shop.release("v2")
+    kubectl(shop, "wait", f"sr/{shop.name}", "--for=condition=Promoted", "--timeout=30s")
+    shop.deploy("stable", "v2")
+    shop.until_settled("v2")
+    shop.release("v2", thresholds=LOOSER)
+    kubectl(shop, "wait", f"sr/{shop.name}", "--for=condition=Promoted", "--timeout=30s")
 
 
 def test_explain_says_what_a_stage_is(cluster: Cluster) -> None:

@@ -25,7 +25,7 @@ class ConditionType(Documented):
         "Stalled",
         "Nothing will go on without a person: an edit, a new version or a command. Present only while true.",
     )
-    PROGRESSING = "Progressing", "A run is under way; Unknown while it is paused or holds."
+    PROGRESSING = "Progressing", "A run goes on; False while it is paused or holds, and while there is none."
     AWAITING_APPROVAL = "AwaitingApproval", "People have yet to sign; the message says what is missing."
     PAUSED = "Paused", "Weights are frozen by spec.paused or by a pause command."
     METRICS_AVAILABLE = "MetricsAvailable", "Every metric that a rule reads has a fresh answer."
@@ -105,6 +105,17 @@ def set_condition(
         message=message,
     )
     return tuple(sorted((*others, said), key=lambda c: _ORDER.get(c.type, len(_ORDER))))
+
+
+def renew_condition(
+    conditions: tuple[Condition, ...], kind: ConditionType, *, generation: int
+) -> tuple[Condition, ...]:
+    """Returns the conditions with what this one says said of another generation, too; nothing where it says nothing."""
+    said = find(conditions, kind)
+    if said is None or said.observed_generation == generation:
+        return conditions
+    renewed = said.model_copy(update={"observed_generation": generation})
+    return tuple([renewed if condition is said else condition for condition in conditions])
 
 
 def clear_condition(conditions: tuple[Condition, ...], kind: ConditionType) -> tuple[Condition, ...]:

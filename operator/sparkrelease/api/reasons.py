@@ -180,8 +180,8 @@ class Reason(Documented):
     CHECKPOINT = "Checkpoint", "What was measured so far, kept as evidence every ten minutes."
     SETTLING = "Settling", "Traffic walks back to stable, which serves the promoted version."
     SETTLED = "Settled", "Stable serves the promoted version and all traffic."
-    SUPERSEDED = "Superseded", "A new version took the place of this run."
-    CANCELLED = "Cancelled", "The version or the canary went back to what stable is; weight is 0."
+    SUPERSEDED = "Superseded", "A new version, or a retry, took the place of this run."
+    CANCELLED = "Cancelled", "Canary and stable run the same, or the version is what stable is; weight is 0."
     CANARY_CHANGED = (
         "CanaryChanged",
         "Other pods than those the run started with answer behind canary; weight is 0.",
@@ -207,6 +207,10 @@ class Reason(Documented):
     STABLE_CAPACITY_LOW = (
         "StableCapacityLow",
         "Stable has fewer ready endpoints than at the start of the run; nothing is raised.",
+    )
+    STABLE_CHANGED = (
+        "StableChanged",
+        "Stable no longer runs what it ran at the start of the run; put it back, retry by command, or release another.",
     )
     PROGRESS_DEADLINE_EXCEEDED = (
         "ProgressDeadlineExceeded",

@@ -11,7 +11,7 @@ from sparkrelease.decide.budget import budget_pause, spent_budget
 from sparkrelease.decide.checks import checked, subject_of
 from sparkrelease.decide.draft import Draft, all_on_stable
 from sparkrelease.decide.facts import Approval, Problem
-from sparkrelease.decide.managed import park_candidate
+from sparkrelease.decide.managed import is_managed, is_refused, park_candidate, template_of
 from sparkrelease.decide.mitigation import undo_mitigations
 from sparkrelease.decide.obstacles import first_obstacle
 from sparkrelease.decide.plan import ReleaseRoute
@@ -111,14 +111,20 @@ _WAITING = frozenset(
         Reason.ROUTE_PENDING,
         Reason.PAUSED,
         Reason.WORKLOAD_UNKNOWN,
+        Reason.PODS_UNKNOWN,
+        Reason.EARLIER_REQUESTS,
     }
 )
+"""What the operator waits out: it goes on by itself as soon as that is over."""
+
+_BLOCKED = frozenset({Reason.TRAFFIC_NOT_ON_STABLE, Reason.NO_GO, Reason.NOT_SETTLED})
 
 
 def _say_obstacle(d: Draft, problem: Problem) -> None:
     reason, text = problem.reason, problem.message
     d.condition(ConditionType.PROGRESSING, "False", reason, text)
     d.put(next=None)
+    _renew(d)
     if reason in {Reason.VERSION_REFUSED, Reason.ROLLED_BACK}:
         d.stand(Phase.ROLLED_BACK, "False", reason, text, stalled=True)
         return
@@ -134,8 +140,28 @@ def _say_obstacle(d: Draft, problem: Problem) -> None:
         d.stand(Phase.SUCCEEDED, "True", reason, text)
         return
     waiting = reason in _WAITING
-    phase = Phase.BLOCKED if reason in {Reason.TRAFFIC_NOT_ON_STABLE, Reason.NO_GO} else Phase.PENDING
+    phase = Phase.BLOCKED if reason in _BLOCKED else Phase.PENDING
     d.stand(phase, "False", reason, text, reconciling=waiting, stalled=not waiting)
+
+
+def _renew(d: Draft) -> None:
+    """What a run came to is said under the present generation too, while its version is the one that is wanted.
+
+    `kubectl wait` does not take what was said of a generation before.
+    """
+    run, settled = d.status.run, d.status.settled
+    if run is None:
+        return
+    kept = settled is not None and (settled.version, settled.template) == (run.version, run.template)
+    same = template_of(d) == run.template if is_managed(d) else d.facts.wanted_version == run.version
+    if run.end is Outcome.SETTLED and kept and same:
+        d.renew(ConditionType.PROMOTED, ConditionType.SETTLED, ConditionType.TRAFFIC_IN_SYNC)
+    elif run.end is Outcome.ROLLED_BACK and any(r.run == run.id and is_refused(d, r) for r in d.status.refused):
+        d.renew(ConditionType.ROLLED_BACK, ConditionType.PROMOTED)
+        if all_on_stable(d.facts.route):
+            d.condition(ConditionType.TRAFFIC_IN_SYNC, "True", Reason.TRAFFIC_IN_SYNC, "")
+        else:
+            d.renew(ConditionType.TRAFFIC_IN_SYNC)
 
 
 def _preflight_and_start(d: Draft) -> None:

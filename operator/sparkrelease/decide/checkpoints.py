@@ -27,6 +27,7 @@ STUCK = (
     Reason.STATE_REGRESSED,
     Reason.EVIDENCE_MISSING,
     Reason.EVIDENCE_DIFFERS,
+    Reason.STABLE_CHANGED,
     Reason.PROGRESS_DEADLINE_EXCEEDED,
     Reason.ROUTE_NOT_FOUND,
     Reason.ROUTE_INVALID,
@@ -103,6 +104,8 @@ def record_hold(d: Draft) -> None:
         return
     d.put_run(holds=run.holds + 1)
     d.entry(first.reason, f"holding: {first.message}", basis(d))
+    if first.reason is Reason.STABLE_CHANGED:  # whoever rolled stable out need not be who looks at the release
+        d.event(first.reason, first.message, warning=True)
 
 
 def record_checkpoint(d: Draft) -> None:

@@ -11,9 +11,9 @@ from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.managed import copied, is_managed, is_refused
 from sparkrelease.decide.regress import go_on_from_here
 from sparkrelease.decide.rollback import going_back, roll_back
-from sparkrelease.decide.runs import same_pods_as_ended_run
-from sparkrelease.decide.settle import promote
-from sparkrelease.decide.signing import record_skipped, unsigned_ahead
+from sparkrelease.decide.runs import same_pods_as_ended_run, stable_changed
+from sparkrelease.decide.settle import left_behind, promote
+from sparkrelease.decide.signing import awaits_go, record_skipped, unsigned_ahead
 from sparkrelease.decide.stages import current_stage, enter_stage
 from sparkrelease.decide.watching import start_watch, watching
 
@@ -82,11 +82,14 @@ def _no_run_to_roll_back(d: Draft) -> str | None:
 def _nothing_to_retry(d: Draft) -> str | None:
     if any(_is_refused(d, r) for r in d.status.refused) or same_pods_as_ended_run(d):
         return None
+    if left_behind(d) is not None or _against_another_stable(d):
+        return None
     return f"{d.facts.wanted_version} was not rolled back"
 
 
 def _nothing_to_settle(d: Draft) -> str | None:
-    return None if d.run is not None and d.run.promoted_at is not None else "nothing is promoted and unsettled"
+    promoted = (d.run is not None and d.run.promoted_at is not None) or left_behind(d) is not None
+    return None if promoted else "nothing is promoted and unsettled"
 
 
 def _nothing_to_promote(d: Draft) -> str | None:
@@ -106,6 +109,10 @@ def _no_raise_now(d: Draft, run: Run) -> str | None:
     """A promotion skips gates; what keeps any weight from rising keeps this one too."""
     if d.facts.stable.ready < run.capacity_floor:
         return "stable has fewer ready endpoints than at the start of the run"
+    unread = next((side.problem for side in (d.facts.canary, d.facts.stable) if side.problem is not None), None)
+    changed = unread.message if unread is not None else stable_changed(d)
+    if changed is not None:
+        return changed
     if not d.facts.canary.rolled_out:
         return "canary's pods are not all ready"
     if d.status.contested is not None and d.status.contested.since is not None:
@@ -141,8 +148,17 @@ def _resume(d: Draft, _: Command) -> None:
 
 def _retry(d: Draft, _: Command) -> None:
     d.put(refused=tuple(r for r in d.status.refused if not _is_refused(d, r)))
+    if left_behind(d) is not None:
+        d.put_run(settle_forced=True)
+    elif _against_another_stable(d):
+        d.put_run(stable_fingerprint="")
     if same_pods_as_ended_run(d):
         d.put_run(canary_fingerprint="")
+
+
+def _against_another_stable(d: Draft) -> bool:
+    """Whether the run under way is held because stable is not what it was; a retry begins it anew."""
+    return stable_changed(d) is not None and not going_back(d) and not awaits_go(d)
 
 
 def _is_refused(d: Draft, refused: RefusedVersion) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from sparkrelease.api.conditions import ConditionType, Status, clear_condition, set_condition
+from sparkrelease.api.conditions import ConditionType, Status, clear_condition, renew_condition, set_condition
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Condition, Phase, Run, SparkReleaseStatus
 from sparkrelease.decide.facts import Facts, Problem, Reading, Route, RouteMark
@@ -213,6 +213,11 @@ class Draft:
                 now=self.now,
             )
         )
+
+    def renew(self, *kinds: ConditionType) -> None:
+        """Says again, under this generation, what is said of these already."""
+        for kind in kinds:
+            self._put_conditions(renew_condition(self.status.conditions, kind, generation=self.facts.generation))
 
     def no_condition(self, *kinds: ConditionType) -> None:
         """Takes conditions back."""

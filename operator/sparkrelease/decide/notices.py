@@ -55,6 +55,8 @@ _TOPICS: Mapping[Reason, Topic] = {
     Reason.STEPPED_BACK: Topic.ALERT,
     Reason.SHARED_INCIDENT: Topic.ALERT,
     Reason.SETTLE_BREACHED: Topic.ALERT,
+    Reason.STABLE_CHANGED: Topic.ALERT,
+    Reason.NOT_SETTLED: Topic.ALERT,
     Reason.TRAFFIC_CONTESTED: Topic.ALERT,
     Reason.STATE_REGRESSED: Topic.ALERT,
     Reason.ROLLING_BACK: Topic.ROLLBACK,

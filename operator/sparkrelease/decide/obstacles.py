@@ -17,6 +17,7 @@ from sparkrelease.decide.plan import SetWeight
 from sparkrelease.decide.regress import forgotten
 from sparkrelease.decide.resolve import ResolvedSpec, digest
 from sparkrelease.decide.runs import same_pods_as_ended_run, where_settled
+from sparkrelease.decide.settle import left_behind, note_caught_up, old_version
 from sparkrelease.decide.traffic import not_on_stable
 
 LOOK_AGAIN = timedelta(seconds=30)
@@ -30,12 +31,27 @@ def first_obstacle(d: Draft) -> Problem | None:
 
 
 def _settled(d: Draft) -> Problem | None:
+    note_caught_up(d)
     settled = d.status.settled
     if settled is None or settled.observed or (is_managed(d) and settled.template != template_of(d)):
         return None
     if settled.version == d.facts.wanted_version:
         return Problem(Reason.SETTLED, f"{settled.version} {where_settled(d.status.run)}")
     return None
+
+
+def _not_settled(d: Draft) -> Problem | None:
+    """A version that was promoted and is not on stable: the next one would be judged against an old stable.
+
+    Who puts the same on both sides, or the promoted pods back behind canary, has chosen another way.
+    """
+    run = left_behind(d)
+    if run is None or nothing_differs(d) or d.facts.canary.fingerprint == run.canary_fingerprint:
+        return None
+    wanted = d.facts.wanted_version
+    text = f"{old_version(d)} serves all requests again: {run.version} was promoted and is not on stable"
+    text += f"; roll {run.version} out on stable, or settle by command to try {wanted} against the old version"
+    return Problem(Reason.NOT_SETTLED, text)
 
 
 def _refused(d: Draft) -> Problem | None:
@@ -190,6 +206,7 @@ _OBSTACLES: tuple[Callable[[Draft], Problem | None], ...] = (
     _services,
     keep_owned_route,
     _settled,
+    _not_settled,
     _route,
     _pods,
     forgotten,

@@ -19,10 +19,11 @@ from sparkrelease.decide.facts import Role
 from sparkrelease.decide.gate import GateResult, ask_gate, doubt, due_again, say_gate, thresholds_now
 from sparkrelease.decide.glance import glance
 from sparkrelease.decide.goahead import mind_go
-from sparkrelease.decide.managed import copied, has_new_template, is_managed, mind_workload, nothing_differs
+from sparkrelease.decide.identity import identity_changed, say_winding_down
+from sparkrelease.decide.managed import mind_workload
 from sparkrelease.decide.regress import mind_lost_evidence, mind_regression
 from sparkrelease.decide.rollback import continue_rollback, going_back, roll_back
-from sparkrelease.decide.runs import end_run, note_settled, one_workload, settle_run
+from sparkrelease.decide.runs import end_run, stable_changed
 from sparkrelease.decide.settle import back_to_canary, promote, say_promoted, settling, stable_caught_up, walk_back
 from sparkrelease.decide.sharedgate import begin_anew
 from sparkrelease.decide.signing import awaits_go, awaits_stage, no_go_rolls_back, signed_or_waits
@@ -65,58 +66,6 @@ def drive_run(d: Draft) -> None:
         _say_progressing(d)
 
 
-def identity_changed(d: Draft) -> bool:
-    """Ends the run when what it is about is no longer what runs or what is wanted."""
-    run = d.run
-    if run is None:
-        return False
-    canary = d.facts.canary
-    other_pods = canary.problem is None and bool(canary.fingerprints - {run.canary_fingerprint})
-    if other_pods or has_new_template(d):
-        _canary_changed(d)
-        return True
-    if run.promoted_at is not None:
-        return False
-    wanted = d.facts.wanted_version
-    settled = d.status.settled
-    if wanted and wanted != run.version:
-        back = settled is not None and wanted == settled.version
-        outcome = Outcome.CANCELLED if back else Outcome.SUPERSEDED
-        reason = Reason.CANCELLED if back else Reason.SUPERSEDED
-        end_run(d, outcome, reason, f"version {wanted} is wanted instead of {run.version}")
-        say_winding_down(d, reason)
-        return True
-    return False
-
-
-def _canary_changed(d: Draft) -> None:
-    run, canary, stable = d.run, d.facts.canary, d.facts.stable
-    if run is None:
-        return
-    on_stable = stable.rolled_out and stable.fingerprint == run.canary_fingerprint
-    if run.promoted_at is not None and on_stable and (copied(d) or not is_managed(d)):
-        settle_run(d, f"stable serves {run.version}; other pods than the promoted ones answer behind canary")
-    elif nothing_differs(d) and not one_workload(run):
-        end_run(d, Outcome.CANCELLED, Reason.CANCELLED, "canary runs what stable runs again")
-    else:
-        if copied(d):
-            note_settled(d, run)
-        seen = ", ".join(sorted(canary.fingerprints))
-        text = f"canary was {run.canary_fingerprint} when the run started, now {seen} answers"
-        if has_new_template(d):
-            text = "the candidate has another pod template than when the run started"
-        end_run(d, Outcome.SUPERSEDED, Reason.CANARY_CHANGED, text)
-    say_winding_down(d, Reason.named(d.status.history[0].reason))
-
-
-def say_winding_down(d: Draft, reason: Reason) -> None:
-    """Says that a run ended and traffic is on its way to stable."""
-    text = f"{reason.help} Traffic returns to stable."
-    d.condition(ConditionType.PROGRESSING, "False", reason, "")
-    d.stand(Phase.PENDING, "False", reason, text, reconciling=True)
-    d.wake_at = d.now
-
-
 def _mind_route_and_data(d: Draft) -> None:
     """Route first, then data, then triggers, then the clock: whatever asks for a rollback ends the round."""
     run = d.run
@@ -146,6 +95,9 @@ def _mind_route_and_data(d: Draft) -> None:
     if d.facts.stable.ready < run.capacity_floor and run.promoted_at is None:
         text = f"stable has {d.facts.stable.ready} ready endpoints, {run.capacity_floor} at the start of the run"
         d.hold(Reason.STABLE_CAPACITY_LOW, text)
+    changed = stable_changed(d)
+    if changed is not None:
+        d.hold(Reason.STABLE_CHANGED, f"{changed}; put it back, retry by command, or release another version")
     fresh = health.fresh or (run.dry and health.blind is None)
     _move_on(d, observing=verified and fresh and not d.paused and not d.holds)
 
@@ -254,7 +206,11 @@ def _raise_allowed(d: Draft) -> bool:
     run = d.run
     if run is None or d.facts.frozen_problem is not None:
         return False
-    if d.facts.stable.ready < run.capacity_floor:
+    unread = next((side.problem for side in (d.facts.canary, d.facts.stable) if side.problem is not None), None)
+    if unread is not None:
+        d.hold(unread.reason, unread.message)
+        return False
+    if d.facts.stable.ready < run.capacity_floor or stable_changed(d) is not None:
         return False
     if not d.facts.canary.rolled_out:
         d.hold(Reason.CANARY_NOT_READY, "canary's pods are not all ready")

@@ -10,7 +10,10 @@ from sparkrelease.api.status import Outcome, Phase, Rollback, Run
 from sparkrelease.decide.checkpoints import basis
 from sparkrelease.decide.draft import Draft, all_on_stable, told
 from sparkrelease.decide.managed import copied
-from sparkrelease.decide.runs import end_run, one_workload, refuse_version, settle_run
+from sparkrelease.decide.runs import end_run, one_workload, refuse_version, settle_run, stable_changed
+
+_LONGEST = 512
+"""Characters of a rollback's message that its record holds."""
 
 
 def going_back(d: Draft) -> bool:
@@ -33,12 +36,13 @@ def roll_back(d: Draft, trigger: str, reason: Reason, message: str, data: Mappin
         _no_way_back(d, trigger, message)
         return
     stage = d.status.stage
+    message = _with_warning(d, message)
     d.put(
         rollback=Rollback(
             run=run.id,
             trigger=trigger,
             reason=reason.value,
-            message=message[:512],
+            message=message,
             stage=stage.name if stage else "",
             from_weight=d.on_route,
             from_mirror=d.mirrored or None,
@@ -52,6 +56,13 @@ def roll_back(d: Draft, trigger: str, reason: Reason, message: str, data: Mappin
     )
     d.event(Reason.ROLLING_BACK, f"{trigger}: {message}", warning=True)
     continue_rollback(d)
+
+
+def _with_warning(d: Draft, message: str) -> str:
+    """The message, cut to what a status holds, with what traffic goes back to where that is not what it was."""
+    changed = stable_changed(d)
+    warning = f"; traffic goes to another stable: {changed}" if changed is not None else ""
+    return message[: _LONGEST - len(warning)] + warning
 
 
 def _no_way_back(d: Draft, trigger: str, message: str) -> None:

@@ -24,7 +24,7 @@ from sparkrelease.api.status import (
 from sparkrelease.decide.approvals import wanted_before
 from sparkrelease.decide.checks import record_passed, warned
 from sparkrelease.decide.draft import Draft
-from sparkrelease.decide.managed import template_of
+from sparkrelease.decide.managed import is_managed, template_of
 from sparkrelease.decide.resolve import digest
 from sparkrelease.decide.stages import enter_stage
 
@@ -172,6 +172,20 @@ def route_name(d: Draft) -> str:
 def one_workload(run: Run | None) -> bool:
     """Whether a run is about a feature of one workload: without a flag, two sides that are the same start no run."""
     return run is not None and bool(run.canary_fingerprint) and run.canary_fingerprint == run.stable_fingerprint
+
+
+def stable_changed(d: Draft) -> str | None:
+    """What stable ran at the start of the run on trial, and what it runs now where that is something else too.
+
+    Pods that nobody can tell are no change, nor is what follows a promotion. The copy of a managed workload is ours.
+    """
+    run, stable = d.run, d.facts.stable
+    if run is None or run.promoted_at is not None or not run.stable_fingerprint or is_managed(d) or one_workload(run):
+        return None
+    if stable.problem is not None or not stable.fingerprints - {run.stable_fingerprint}:
+        return None
+    seen = " and ".join(sorted(stable.fingerprints))
+    return f"stable ran {run.stable_fingerprint} when the run started, now it runs {seen}"
 
 
 def stays_on(run: Run | None) -> bool:

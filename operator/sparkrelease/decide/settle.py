@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
-from sparkrelease.api.status import Next, Phase, RuleVerdict, StageStatus
+from sparkrelease.api.status import Next, Outcome, Phase, RuleVerdict, Run, StageStatus
 from sparkrelease.decide.draft import Draft, same_weight
 from sparkrelease.decide.managed import copied, copy_serves, copy_to_stable, is_managed, known
-from sparkrelease.decide.runs import one_workload, settle_run
+from sparkrelease.decide.runs import note_settled, one_workload, settle_run
 from sparkrelease.decide.stages import run_clock
 
 
@@ -120,7 +120,12 @@ def say_promoted(d: Draft) -> None:
     if run is None:
         return
     weight = f"canary serves {d.status.weight.desired:g} %"
-    d.condition(ConditionType.PROMOTED, "True", Reason.PROMOTED, f"{run.version} passed every stage")
+    other = d.facts.wanted_version if d.facts.wanted_version != run.version else ""
+    waits = f"{other} waits: {run.version} is promoted but not on stable yet"
+    if other:  # who waits for a promotion waits for that of the version the object names
+        d.condition(ConditionType.PROMOTED, "False", Reason.NOT_SETTLED, waits)
+    else:
+        d.condition(ConditionType.PROMOTED, "True", Reason.PROMOTED, f"{run.version} passed every stage")
     d.condition(ConditionType.PROGRESSING, "False", Reason.PROMOTED, "")
     if run.settle_held:
         text = f"{weight}; stable breached a trigger on the way back, settle by command"
@@ -133,9 +138,8 @@ def say_promoted(d: Draft) -> None:
     else:
         wants = "it is settled once every pod shows it" if one_workload(run) else f"roll {run.version} out on stable"
         d.condition(ConditionType.SETTLED, "False", Reason.NOT_SETTLED, f"{weight}; {wants}")
-    if d.facts.wanted_version and d.facts.wanted_version != run.version:
-        text = f"{d.facts.wanted_version} waits: {run.version} is promoted but not on stable yet"
-        d.stand(Phase.BLOCKED, "False", Reason.NOT_SETTLED, text, stalled=True)
+    if other:
+        d.stand(Phase.BLOCKED, "False", Reason.NOT_SETTLED, waits, stalled=True)
         return
     stuck = next((hold for hold in d.holds if hold.reason is Reason.NO_WAY_BACK), None)
     if stuck is not None:
@@ -145,3 +149,50 @@ def say_promoted(d: Draft) -> None:
     if d.holds:
         text += f"; holding: {d.holds[0].message}"
     d.stand(Phase.SUCCEEDED, "True", Reason.PROMOTED, text)
+
+
+# ---------------------------------------------------------------- ended by other pods behind canary
+
+
+def left_behind(d: Draft) -> Run | None:
+    """The promoted run that other pods behind canary ended before stable ran its version, while that is so.
+
+    A person may say that it is no matter. Of a managed workload, and of one that is both sides, nobody could roll the
+    version out on stable any more: there it is none.
+    """
+    run = d.status.run
+    if run is None or run.end is not Outcome.SUPERSEDED or run.promoted_at is None or run.settle_forced:
+        return None
+    if run.dry or is_managed(d) or one_workload(run) or _runs_on_stable(d, run):
+        return None
+    return run
+
+
+def note_caught_up(d: Draft) -> None:
+    """Remembers that the version of such a run came to stable after all."""
+    run, known = d.status.run, d.status.settled
+    if run is None or run.end is not Outcome.SUPERSEDED or run.promoted_at is None or run.dry or is_managed(d):
+        return
+    if _runs_on_stable(d, run) and (known is None or known.fingerprint != run.canary_fingerprint):
+        note_settled(d, run)
+
+
+def _runs_on_stable(d: Draft, run: Run) -> bool:
+    stable = d.facts.stable
+    return stable.problem is None and stable.rolled_out and stable.fingerprint == run.canary_fingerprint
+
+
+def say_left_behind(d: Draft, run: Run) -> None:
+    """Says loudly that a version passed every stage, and that the one before it serves again."""
+    text = f"{run.version} was promoted and is not on stable: {old_version(d)} serves all requests again"
+    d.condition(ConditionType.PROMOTED, "False", Reason.NOT_SETTLED, text)
+    d.condition(ConditionType.SETTLED, "False", Reason.NOT_SETTLED, text)
+    d.event(Reason.NOT_SETTLED, text, warning=True)
+
+
+def old_version(d: Draft) -> str:
+    """What stable runs, by the name of its version where that is known."""
+    stable, known = d.facts.stable, d.status.settled
+    runs = " and ".join(sorted(stable.fingerprints)) or "an unknown version"
+    named = known is not None and bool(known.version) and known.fingerprint == stable.fingerprint
+    return f"{known.version} ({runs})" if named and known is not None else runs

@@ -39,7 +39,8 @@ def test_other_pods_behind_a_promoted_canary_do_not_settle_what_stable_does_not_
     world.run_for(90)
     assert world.status.history[0].outcome is Outcome.SUPERSEDED
     assert world.status.settled is None
-    assert world.weights[-2:] == [0, 1]
+    assert world.weights[-2:] == [100, 0]
+    assert world.reason() == Reason.NOT_SETTLED
 
 
 def test_a_dry_run_needs_no_traffic_to_come_to_its_end() -> None:
