@@ -57,7 +57,11 @@ def status(
     output: o.Output = o.Format.TEXT,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Draw it again every second.")] = False,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Leave with 1 when the release is rolled back, blocked or stalled.")
+        bool,
+        typer.Option(
+            "--exit-code",
+            help="Leave with 1 when it is rolled back, blocked or stalled, with 8 when the operator is silent.",
+        ),
     ] = False,
     kubeconfig: o.Kubeconfig = None,
     context: o.Context = None,
