@@ -25,7 +25,7 @@ EPILOG = (
     "5 cannot reach the cluster, 6 timed out, "
     "7 a stored decision comes out otherwise when it is made again, "
     "8 unknown: too little was measured to say, "
-    "9 not everything that is required could be looked at."
+    "9 not everything that is required could be looked at, 10 the evidence was pruned."
 )
 
 app = typer.Typer(

@@ -17,7 +17,15 @@ from sparkrelease.api.conditions import ConditionType, is_true
 from sparkrelease.api.objects import API_VERSION, RELEASE_KIND, ParsedRelease, read_release
 from sparkrelease.api.status import Phase, SparkReleaseStatus
 from sparkrelease.cli.cluster import ClusterDoor
-from sparkrelease.cli.evidence import Checked, StoredEvidence, check, evidence_of_run, known_of_run, runs_with_evidence
+from sparkrelease.cli.evidence import (
+    Checked,
+    StoredEvidence,
+    check,
+    evidence_of_run,
+    known_of_run,
+    pruned,
+    runs_with_evidence,
+)
 from sparkrelease.cli.exits import CliError, ExitCode
 from sparkrelease.cli.health import silence_of
 from sparkrelease.cli.look import ReleaseView, find_release, look_at
@@ -192,6 +200,10 @@ def _stored(cluster: ClusterDoor, name: str, run: str | None) -> tuple[ParsedRel
         run = release.status.run.id
     if run is not None:
         stored = evidence_of_run(cluster.evidence(name, run), run)
+        why = pruned(release, run) if release is not None and not stored.config_maps else ""
+        if why:
+            text = f"the evidence of run {run} of {cluster.namespace}/{name} was pruned: {why}"
+            raise CliError(ExitCode.PRUNED, text)
         if stored.lines or (release is not None and known_of_run(release.status, run) is not None):
             return release, stored
     runs = runs_with_evidence(config_maps := cluster.evidence(name))
