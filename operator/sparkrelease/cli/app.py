@@ -186,6 +186,9 @@ def promote(
     *,
     reason: o.Why,
     namespace: o.Namespace = None,
+    stage: Annotated[
+        bool, typer.Option("--stage", help="Skip the gate of the present stage alone; so it is without a flag, too.")
+    ] = False,
     full: Annotated[bool, typer.Option("--full", help="Skip all gates that are left, not only the next one.")] = False,
     wait: o.Wait = True,
     timeout: o.Timeout = "30s",
@@ -195,6 +198,8 @@ def promote(
     """Skip the gate of the present stage; triggers still roll back."""
     from sparkrelease.api.command import Verb
 
+    if stage and full:
+        raise CliError(ExitCode.USAGE, "--stage and --full cannot both be meant: one skips a gate, the other all")
     cluster = _connect(kubeconfig, context, namespace)
     _ask(cluster, name, Verb.PROMOTE, reason, full=full, wait=wait, timeout=timeout)
 
