@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from http import HTTPStatus
 from pathlib import Path
@@ -118,7 +118,7 @@ class OperatorProcess:
         workloads = ServiceWorkloads(api)
         routes = GatewayAPIProvider(api, clients.rollback, clock, gateways=gateways)
         flags = FeatureFlagProvider(api, clients.rollback, clock)
-        identity = new_identity()
+        identity = accounts.operator.process
         self._events = KubernetesEvents(api, instance=identity)
         self._notifier = WebhookNotifier(config.notifications, cluster=config.cluster_name or "")
         self._posting: set[asyncio.Task[None]] = set()
@@ -265,8 +265,8 @@ def run(
     settings = read_config(config)
     if namespace:
         settings = settings.model_copy(update={"namespaces": tuple(namespace)})
-    operator = Identity(kubeconfig=kubeconfig)
-    pruner = Identity(kubeconfig=kubeconfig, token_file=pruner_token_file) if pruner_token_file else None
+    operator = Identity(kubeconfig=kubeconfig, process=new_identity())
+    pruner = replace(operator, token_file=pruner_token_file) if pruner_token_file else None
     asyncio.run(_serve_and_end(settings, Accounts(operator, pruner)))
 
 

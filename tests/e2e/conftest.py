@@ -98,7 +98,11 @@ def operator_user() -> str:
     return "system:serviceaccount:sparkrelease-system:sparkrelease-operator"
 
 
-def promises_broken(by: Shop, events: Iterable[AuditEvent], *, flag: str = "") -> list[str]:
-    """Which promises the writes to a release's namespace have broken; what the log leaves open is looked up there."""
-    watcher = Watcher(by.namespace, f"{by.name}-canary", operator_user(), flag=flag)
+def promises_broken(by: Shop, events: Iterable[AuditEvent], *, flag: str = "", beside: Iterable[str] = ()) -> list[str]:
+    """Which promises the writes to a release's namespace have broken; what the log leaves open is looked up there.
+
+    `beside`: names of the releases that share the namespace, whose writes are looked at in their own turn.
+    """
+    others = frozenset(beside) - {by.name}
+    watcher = Watcher(by.namespace, f"{by.name}-canary", operator_user(), flag=flag, beside=others)
     return watcher.read(events, by.cluster.list("v1", "ConfigMap", by.namespace)).broken

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from e2e.conftest import operator_user, promises_broken
 from testbed.shop import API_VERSION, KIND, Shop, canary_percent
 from testbed.waiting import wait_for
 
@@ -42,11 +43,12 @@ def test_a_fleet_holds_through_ten_scaled_minutes_without_prometheus_and_goes_on
         ]
     )
     operators.stop()
+    since = cluster.audit_cursor()
     try:
         cluster.deploy_app(ns, "pool-stable", "v1", 1)
         cluster.deploy_app(ns, "pool-canary", "v2", 1)
         with ThreadPoolExecutor(8) as threads:
-            list(threads.map(lambda name: make(cluster, ns, name), names))
+            fleet = list(threads.map(lambda name: make(cluster, ns, name), names))
         operators.run(lease=CALM)
         wait_for("all on trial", lambda: min(weights(cluster, ns)) >= 25, timeout=120, every=0.5)
         cluster.prometheus.stop()
@@ -58,12 +60,15 @@ def test_a_fleet_holds_through_ten_scaled_minutes_without_prometheus_and_goes_on
         assert weights(cluster, ns) == before, "they hold"
         cluster.prometheus.start()
         wait_for("all promoted", lambda: all_say(cluster, ns, "Promoted", "True"), timeout=180, every=0.5)
+        writes = [event for event in cluster.audit_events(since) if event.writes]
+        assert {e.name for e in writes if e.resource == "sparkreleases" and e.user == operator_user()} == set(names)
+        assert [text for shop in fleet for text in promises_broken(shop, writes, beside=names)] == []
     finally:
         exporter.stop()
         cluster.delete("v1", "Namespace", ns)
 
 
-def make(cluster: Cluster, ns: str, name: str) -> None:
+def make(cluster: Cluster, ns: str, name: str) -> Shop:
     """A release whose two Services share the pool's pods; its metrics come from the exporter."""
     shop = Shop(cluster, ns, name)
     for side in ("stable", "canary"):
@@ -77,6 +82,7 @@ def make(cluster: Cluster, ns: str, name: str) -> None:
         )
     shop.apply_route()
     shop.release("v2", stages=STAGES, noData=LIMITS)
+    return shop
 
 
 def weights(cluster: Cluster, ns: str) -> list[float]:

@@ -10,9 +10,10 @@ import pytest
 from testbed.shop import GIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from testbed.cluster import Cluster, Operator
+    from testbed.kubeapi import KubeObject
     from testbed.load import Answer
     from testbed.shop import Shop
 
@@ -20,25 +21,39 @@ LONG = [{"name": "quarter", "weight": 25, "duration": "5m"}, {"name": "full", "w
 SYNC_SECONDS = 5.0
 
 
+MANY = 5
+"""So many syncs at least, spread over the run, until a test may say that they change nothing."""
+
+
 class Sync:
-    """Applies something again and again until it is told to stop."""
+    """Applies something again and again until it is told to stop, or until it fails."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
+        self.applied: list[KubeObject] = []
+        """The object as each sync has left it."""
+        self.errors: list[Exception] = []
 
-    def every(self, seconds: float, action: object) -> None:
+    def every(self, seconds: float, action: Callable[[], KubeObject]) -> None:
         def loop() -> None:
-            while not self._stop.wait(seconds):
-                action()  # type: ignore[operator]  # a callable without arguments
+            try:
+                while not self._stop.wait(seconds):
+                    self.applied.append(action())
+            except Exception as error:  # noqa: BLE001 - whatever it is, the test has to hear of it
+                self.errors.append(error)
 
         self._threads.append(threading.Thread(target=loop, daemon=True))
         self._threads[-1].start()
 
     def stop(self) -> None:
+        """Returns when no sync is under way any more; fails when one has failed, or there was none at all."""
         self._stop.set()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(40)
+        assert not any(thread.is_alive() for thread in self._threads)
+        assert self.errors == []
+        assert self.applied
 
 
 @pytest.fixture
@@ -46,6 +61,11 @@ def sync() -> Iterator[Sync]:
     running = Sync()
     yield running
     running.stop()
+
+
+def declared(body: KubeObject) -> tuple[object, object, object]:
+    """What a GitOps tool compares."""
+    return body["spec"], body["metadata"].get("labels"), body["metadata"].get("annotations")
 
 
 def test_in_owned_mode_a_sync_of_the_release_finds_no_difference(
@@ -58,10 +78,20 @@ def test_in_owned_mode_a_sync_of_the_release_finds_no_difference(
     shop.wait_serving()
     shop.start_load()
     shop.ship("v2")
-    generation = shop.get()["metadata"]["generation"]
+    shipped = shop.get()
     sync.every(1.0, lambda: shop.release("v2"))
     shop.until_condition("Promoted", timeout=60)
-    assert shop.get()["metadata"]["generation"] == generation, "no sync changed anything"
+    sync.stop()
+    assert len(sync.applied) >= MANY
+    generation = shipped["metadata"]["generation"]
+    assert {one["metadata"]["generation"] for one in sync.applied} == {generation}, "no sync changed anything"
+    live = shop.get()
+    git = shop.manifest("v2")
+    assert declared(live) == declared(cluster.api.apply(git, manager=GIT, dry=True)) == declared(shipped)
+    assert declared(live)[1:] == declared(git)[1:], "and nothing was added to what is in Git"
+    others = [one for one in live["metadata"]["managedFields"] if one["manager"] != GIT]
+    assert others
+    assert [one["manager"] for one in others if "f:spec" in one["fieldsV1"]] == []
     assert not shop.status.get("contested", {}).get("total", 0)
 
 

@@ -11,10 +11,11 @@ import yaml
 from testbed.kubeapi import ApiError
 from testbed.paths import PROJECT
 from testbed.product import OPERATOR
-from testbed.shop import Shop, operator_config
+from testbed.shop import operator_config
 from testbed.waiting import wait_for
 
 if TYPE_CHECKING:
+    from e2e.conftest import MakeShop
     from testbed.cluster import Cluster
     from testbed.sole_operator import SoleOperator
 
@@ -45,7 +46,9 @@ def installed(cluster: Cluster, operators: SoleOperator) -> Iterator[Cluster]:
 
 
 @pytest.mark.timeout(300)
-def test_two_replicas_become_ready_one_leads_and_a_release_is_brought_through(installed: Cluster) -> None:
+def test_two_replicas_become_ready_one_leads_and_a_release_is_brought_through(
+    installed: Cluster, shops: MakeShop
+) -> None:
     rolled_out = installed.kubectl(
         "-n", SYSTEM, "rollout", "status", f"deployment/{NAME}", "--timeout=120s", timeout=130
     )
@@ -58,8 +61,7 @@ def test_two_replicas_become_ready_one_leads_and_a_release_is_brought_through(in
 
     holder = wait_for("a leader", leader, expected=(ApiError,))
     assert any(holder.startswith(pod["metadata"]["name"]) for pod in pods)
-    shop = Shop(installed, installed.namespace("installed")).open()
+    shop = shops().open()
     shop.start_load(duration=200)
     shop.ship("v2")
     shop.until_condition("Promoted", timeout=150)
-    shop.close()

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from testbed.kubeapi import ApiError
 from testbed.waiting import wait_for
 
 if TYPE_CHECKING:
+    from testbed.audit import AuditEvent
     from testbed.cluster import Cluster, Operator, OperatorInstance
     from testbed.shop import Shop
     from testbed.sole_operator import SoleOperator
 
+RECORDER = "sparkrelease.dev/operator"
 LEASE = {"duration": "8s", "renew": "500ms", "deadline": "6s"}
 LONG = [{"name": "quarter", "weight": 25, "duration": "5m"}]
 
@@ -29,21 +32,43 @@ def holder(cluster: Cluster) -> str:
 
 
 def leader_and_other(cluster: Cluster, pair: Operator) -> tuple[OperatorInstance, OperatorInstance]:
-    name = wait_for("a leader", lambda: holder(cluster), timeout=20)
+    name = wait_for("a leader", lambda: holder(cluster), timeout=20, expected=(ApiError,))
     first, second = pair.instances
     return (first, second) if name.startswith(first.identity) else (second, first)
+
+
+def is_of(event: AuditEvent, instance: OperatorInstance) -> bool:
+    """Whether a request is this process's: both have one account, and their user agents tell them apart."""
+    return f"({instance.identity}_" in event.user_agent
 
 
 def test_of_two_operators_one_writes(pair: Operator, cluster: Cluster, shop: Shop) -> None:
     shop.open()
     shop.start_load()
+    leader, other = leader_and_other(cluster, pair)
     since = cluster.audit_cursor()
     shop.ship("v2")
     shop.until_condition("Promoted", timeout=60)
+    shop.deploy("stable", "v2", wait=False)
+    shop.until_settled("v2")
+    wait_for(
+        "the Event of the end",
+        lambda: any(event["reason"] == "Settled" for event in cluster.list("v1", "Event", shop.namespace)),
+    )
+    log = list(cluster.audit_events(since))
+    assert (leader.running, other.running) == (True, True)
+    assert any(is_of(event, other) and event.resource == "leases" for event in log), "it waits for its turn"
+    accounts = "system:serviceaccount:sparkrelease-system:"
+    written = [e for e in log if e.writes and e.namespace == shop.namespace and e.user.startswith(accounts)]
+    kinds = {(event.resource, event.subresource) for event in written}
+    assert kinds >= {("sparkreleases", "status"), ("configmaps", ""), ("events", ""), ("httproutes", "")}
+    assert [f"{event.verb} {event.name}: {event.user_agent}" for event in written if not is_of(event, leader)] == []
+    told = [event for event in cluster.list("v1", "Event", shop.namespace) if event["reportingComponent"] == RECORDER]
+    assert {event["reportingInstance"].partition("_")[0] for event in told} == {leader.identity}
     epochs = {
         event.response["metadata"]["annotations"]["sparkrelease.dev/epoch"]
-        for event, _ in shop.weights_written(since)
-        if event.user.startswith("system:serviceaccount:sparkrelease-system:")
+        for event, weight in shop.weights_written(since)
+        if event.user.startswith(accounts) and weight > 0  # a route at rest bears no mark
     }
     assert len(epochs) == 1, "each time somebody takes the Lease is another epoch"
     lease = cluster.get("coordination.k8s.io/v1", "Lease", "sparkrelease-operator", "sparkrelease-system")

@@ -15,7 +15,7 @@ from testbed.promises import Chains, Clocks, Named, Quiet, passed_without_data, 
 from testbed.shop import canary_percent, mirrors_to
 
 _EPOCH = "sparkrelease.dev/epoch"
-_RUN = "sparkrelease.dev/run"
+_RELEASE, _RUN = "sparkrelease.dev/release", "sparkrelease.dev/run"
 _ASKED = "sparkrelease.dev/asked-again"
 _FINALIZER = "sparkrelease.dev/restore-traffic"
 _ROUTES = frozenset({"httproutes", "grpcroutes"})
@@ -39,14 +39,31 @@ def _is_evidence(event: AuditEvent) -> bool:
     return event.resource == "configmaps" and "-evidence-" in event.name
 
 
+def _about(event: AuditEvent) -> str:
+    """Name of the release whose the object would be, by the object's own name; empty for what may be anybody's."""
+    if event.resource == "sparkreleases" or event.resource in _ROUTES:
+        return event.name
+    body = event.response if "metadata" in event.response and event.code < 300 else event.request
+    if event.resource == "events":
+        about = body.get("involvedObject") or body.get("regarding") or {}
+        return str(about.get("name", ""))
+    notes = body.get("metadata", {}).get("annotations") or {}
+    return str(notes.get(_RELEASE, "")) if _is_evidence(event) else ""
+
+
 @dataclass
 class Watcher:
-    """Reads writes in order and collects broken promises of one namespace as sentences."""
+    """Reads writes in order and collects broken promises of one namespace as sentences.
+
+    Where several releases share a namespace each has a watcher, whose `beside` are the names of the others: it leaves
+    out what is theirs and nothing else. Their routes are called as they are.
+    """
 
     namespace: str
     canary: str
     operator_user: str
     highest_stage: float = 100.0
+    beside: frozenset[str] = frozenset()
     flag: str = ""
     """Key of the ConfigMap that holds the weight, where it is a feature flag's."""
     secrets: tuple[str, ...] = ()
@@ -78,7 +95,7 @@ class Watcher:
             events: the log of writes since before the namespace was made.
             stored: its ConfigMaps now. A server that is too busy to answer in time may have stored what it was sent.
         """
-        writes = [e for e in events if e.writes]
+        writes = [e for e in events if e.writes and not (e.namespace == self.namespace and _about(e) in self.beside)]
         done = [e for e in writes if e.code < 300]
         taken = [e for e in done if e.namespace == self.namespace]
         for event in (*taken, *(e for e in done if e.resource == "releasepolicies")):

@@ -145,9 +145,11 @@ class KubeApi:
     def create(self, obj: Mapping[str, Any]) -> KubeObject:
         return self.request("POST", self._path_of(obj, named=False), obj)
 
-    def apply(self, obj: Mapping[str, Any], *, manager: str = "testbed", force: bool = True) -> KubeObject:
-        """Server-side apply."""
-        query = {"fieldManager": manager, "force": str(force).lower()}
+    def apply(
+        self, obj: Mapping[str, Any], *, manager: str = "testbed", force: bool = True, dry: bool = False
+    ) -> KubeObject:
+        """Server-side apply; `dry` answers what it would make of the object and stores nothing."""
+        query = {"fieldManager": manager, "force": str(force).lower()} | ({"dryRun": "All"} if dry else {})
         return self.request("PATCH", self._path_of(obj), obj, content_type=APPLY_PATCH, query=query)
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> KubeObject:

@@ -112,8 +112,30 @@ REGISTRY = Part(
     minutes=1,
 )
 
+
+def _helm(version: str) -> Part:
+    """Charts say which Kubernetes they are for: a helm that is told none takes the cluster for 1.20."""
+    major, minor, _ = KUBERNETES_VERSION.split(".")
+    link = [f"-X helm.sh/helm/v3/internal/version.version=v{version}"]
+    for package in ("lint/rules", "chartutil"):
+        name = f"helm.sh/helm/v3/pkg/{package}.k8sVersion"
+        link += [f"-X {name}Major={major}", f"-X {name}Minor={minor}"]
+    return Part(
+        "helm",
+        version,
+        "gomod/helm",
+        "helm.sh/helm/v3/cmd/helm",
+        found_if="v3.",
+        asks=("version", "--short"),
+        link=" ".join(link),
+        minutes=3,
+    )
+
+
+HELM = _helm("3.22.0")
+
 ALL = (APP, ETCD, CONTOUR, PROMETHEUS, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER, KUBECTL)
 """What every cluster is made of."""
 
-FOR_TESTS = (ALERTMANAGER, REGISTRY)
+FOR_TESTS = (ALERTMANAGER, REGISTRY, HELM)
 """What single tests start beside it: built when one of them is run."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed import namespace, parts, paths, session
+from testbed import binaries, namespace, parts, paths, session
 from testbed.alertmanager import Alertmanager
 from testbed.cluster import Cluster
 from testbed.kindlane.host import KindError, require
@@ -27,7 +27,7 @@ from testbed.toolchain import BuildError
 
 FAILURES = paths.PROJECT / ".testbed" / "failures"
 
-_BESIDE = {"alertmanager": parts.ALERTMANAGER, "registry": parts.REGISTRY}
+_BESIDE = {"alertmanager": parts.ALERTMANAGER, "registry": parts.REGISTRY, "helm": parts.HELM}
 """By fixture what has to be built for the tests that use it, and for no other."""
 
 _obstacle = pytest.StashKey[Exception]()
@@ -106,6 +106,13 @@ def alertmanager(cluster: Cluster, tmp_path: Path) -> Iterator[Alertmanager]:
     made.start()
     yield made
     made.stop()
+
+
+@pytest.fixture
+def helm(cluster: Cluster) -> Path:
+    """The real helm; whoever renders a chart compares it with what kubectl makes of the manifests."""
+    session.build_for_tests(frozenset({parts.HELM}))  # built before, but on a lane that needs no programs
+    return binaries.binary(parts.HELM)
 
 
 @pytest.fixture

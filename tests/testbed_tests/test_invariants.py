@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+from itertools import zip_longest
 from typing import Any
 
 import pytest
@@ -157,3 +159,27 @@ def test_a_flag_that_climbs_as_it_may_and_one_that_a_person_edits_break_nothing(
     ]
     watcher = Watcher(NAMESPACE, "shop-canary", OPERATOR, flag="FEATURE")
     assert watcher.read([applied(), *up, flag("0"), flag("0.5", user=PERSON)]).broken == []
+
+
+# ---------------------------------------------------------------- releases that share a namespace
+
+
+def second(*events: AuditEvent) -> list[AuditEvent]:
+    """The same writes, of another release of the namespace."""
+    return [dataclasses.replace(event, name=event.name.replace("shop", "cart")) for event in events]
+
+
+def test_of_two_releases_in_a_namespace_each_is_watched_for_itself() -> None:
+    good = [applied(), evidence("create"), release(25), route(25)]
+    bad = second(applied(), release(0), route(25))
+    both = [event for pair in zip_longest(good, bad) for event in pair if event is not None]
+    ours = Watcher(NAMESPACE, "shop-canary", OPERATOR, beside=frozenset({"cart"}))
+    assert ours.read(both).broken == []
+    theirs = Watcher(NAMESPACE, "shop-canary", OPERATOR, beside=frozenset({"shop"})).read(both)
+    assert theirs.broken and all("cart" in sentence for sentence in theirs.broken)
+
+
+def test_what_belongs_to_none_of_the_releases_of_a_namespace_is_not_left_out() -> None:
+    stray = dataclasses.replace(route(0), name="somebody-elses")
+    for others in ({"cart"}, {"shop"}):
+        assert Watcher(NAMESPACE, "shop-canary", OPERATOR, beside=frozenset(others)).read([applied(), stray]).broken

@@ -40,3 +40,18 @@ def test_every_invariant_has_its_row_and_what_shows_it_is_there() -> None:
     named = [re.findall(r"`(tests/[\w/.]+)`", row) for row in table]
     assert all(named)
     assert [name for names in named for name in names if not (PAGE.parents[1] / name).exists()] == []
+
+
+def test_a_scenario_that_makes_its_own_shops_has_their_promises_checked_or_is_named_as_not_watched() -> None:
+    unwatched = []
+    for file in sorted((PAGE.parents[1] / "tests" / "e2e").glob("test_*.py")):
+        text = file.read_text()
+        if re.search(r"\b(\w*Shop|FlagDesk)\(", text) and not re.search(r"== \[\]|assert not", _checks(text)):
+            unwatched.append(f"tests/e2e/{file.name}")
+    named = TEXT.split("One scenario is not watched:", 1)[1].split(".\n", 1)[0]
+    assert unwatched == re.findall(r"`([\w/.]+)`", named)
+
+
+def _checks(text: str) -> str:
+    """The lines in which the promises are checked."""
+    return "\n".join(line for line in text.splitlines() if "promises_broken(" in line)

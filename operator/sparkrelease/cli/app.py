@@ -25,7 +25,7 @@ EPILOG = (
     "5 cannot reach the cluster, 6 timed out, "
     "7 a stored decision comes out otherwise when it is made again, "
     "8 unknown: too little was measured to say, "
-    "9 not everything that is required could be looked at."
+    "9 not everything that is required could be looked at, 10 the evidence was pruned."
 )
 
 app = typer.Typer(
@@ -57,7 +57,11 @@ def status(
     output: o.Output = o.Format.TEXT,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Draw it again every second.")] = False,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Leave with 1 when the release is rolled back, blocked or stalled.")
+        bool,
+        typer.Option(
+            "--exit-code",
+            help="Leave with 1 when it is rolled back, blocked or stalled, with 8 when the operator is silent.",
+        ),
     ] = False,
     kubeconfig: o.Kubeconfig = None,
     context: o.Context = None,
@@ -182,6 +186,9 @@ def promote(
     *,
     reason: o.Why,
     namespace: o.Namespace = None,
+    stage: Annotated[
+        bool, typer.Option("--stage", help="Skip the gate of the present stage alone; so it is without a flag, too.")
+    ] = False,
     full: Annotated[bool, typer.Option("--full", help="Skip all gates that are left, not only the next one.")] = False,
     wait: o.Wait = True,
     timeout: o.Timeout = "30s",
@@ -191,6 +198,8 @@ def promote(
     """Skip the gate of the present stage; triggers still roll back."""
     from sparkrelease.api.command import Verb
 
+    if stage and full:
+        raise CliError(ExitCode.USAGE, "--stage and --full cannot both be meant: one skips a gate, the other all")
     cluster = _connect(kubeconfig, context, namespace)
     _ask(cluster, name, Verb.PROMOTE, reason, full=full, wait=wait, timeout=timeout)
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from sparkrelease.adapters.kubernetes.evidence import DATA_KEY, RUN_LABEL
+from sparkrelease.api.objects import ParsedRelease
+from sparkrelease.api.spec import SparkReleaseSpec
 from sparkrelease.api.status import EvidenceStatus, SparkReleaseStatus
 from sparkrelease.decide.evidence import Break, BreakKind, Entry, parse_entry, verify
 
@@ -80,6 +82,20 @@ def known_of_run(status: SparkReleaseStatus, run: str) -> EvidenceStatus | None:
     if status.run is not None and status.run.id == run:
         return status.evidence
     return next((past.evidence for past in status.history if past.run == run), None)
+
+
+def pruned(release: ParsedRelease, run: str) -> str:
+    """Why nothing need be stored of a run any more; empty for one whose evidence has to be there.
+
+    Runs are pruned when one ends: of those that have ended, as many are kept as the release asks for.
+    """
+    ended = [past.run for past in release.status.history]
+    if not isinstance(release.spec, SparkReleaseSpec) or run not in ended:
+        return ""
+    keep, known = release.spec.evidence.retain_runs, known_of_run(release.status, run)
+    if known is None or not known.entries or ended.index(run) < keep:
+        return ""
+    return f"spec.evidence.retainRuns keeps the last {keep} runs; it had {known.entries} entries, head {known.head}"
 
 
 def check(stored: StoredEvidence, known: EvidenceStatus | None, release: str) -> Checked:

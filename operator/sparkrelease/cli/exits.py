@@ -20,9 +20,11 @@ class ExitCode(IntEnum):
     DIFFERS = 7
     """A stored decision does not come out as it was recorded when it is made again."""
     UNKNOWN = 8
-    """It cannot be said whether the release is healthy: nothing, or too little, was measured."""
+    """It cannot be said whether the release is healthy: too little was measured, or the operator is silent."""
     UNTRIED = 9
     """Nothing that was looked at is bad, but not everything that is required could be looked at."""
+    PRUNED = 10
+    """The evidence asked for was let go as its release says: there is nothing to check, and nothing is wrong."""
 
 
 class CliError(Exception):

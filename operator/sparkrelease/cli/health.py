@@ -38,6 +38,15 @@ def health_of(release: ParsedRelease, now: datetime) -> Health:
     return Health("healthy", f"{passing} rules pass" if _under_way(status) else status.phase.help, ExitCode.FINE)
 
 
+def silence_of(status: SparkReleaseStatus, now: datetime) -> timedelta | None:
+    """For how long the operator has said nothing of a run whose clock should run; None while that is no news."""
+    stage = status.stage
+    if not _under_way(status) or stage is None or stage.counted_until is None or stage.stalled_since is not None:
+        return None
+    silent = now - stage.counted_until
+    return silent if silent > SILENCE else None
+
+
 def _under_way(status: SparkReleaseStatus) -> bool:
     return status.run is not None and status.run.end is None
 
@@ -60,11 +69,9 @@ def _blank(release: ParsedRelease, now: datetime) -> str:
     measured = find(status.conditions, ConditionType.METRICS_AVAILABLE)
     if measured is None or measured.status != "True":
         return measured.message if measured is not None else "nothing was measured yet"
-    stage = status.stage
-    if stage is not None and stage.counted_until is not None and stage.stalled_since is None:
-        silent = now - stage.counted_until
-        if silent > SILENCE:
-            return f"the operator has not said anything for {silent.total_seconds():.0f} s"
+    silent = silence_of(status, now)
+    if silent is not None:
+        return f"the operator has not said anything for {silent.total_seconds():.0f} s"
     if not status.verdicts:
         return "no rule has spoken yet"
     open_ones = [one.message or one.rule for one in status.verdicts if one.verdict is not Verdict.PASS]

@@ -17,8 +17,17 @@ from sparkrelease.api.conditions import ConditionType, is_true
 from sparkrelease.api.objects import API_VERSION, RELEASE_KIND, ParsedRelease, read_release
 from sparkrelease.api.status import Phase, SparkReleaseStatus
 from sparkrelease.cli.cluster import ClusterDoor
-from sparkrelease.cli.evidence import Checked, StoredEvidence, check, evidence_of_run, known_of_run, runs_with_evidence
+from sparkrelease.cli.evidence import (
+    Checked,
+    StoredEvidence,
+    check,
+    evidence_of_run,
+    known_of_run,
+    pruned,
+    runs_with_evidence,
+)
 from sparkrelease.cli.exits import CliError, ExitCode
+from sparkrelease.cli.health import silence_of
 from sparkrelease.cli.look import ReleaseView, find_release, look_at
 from sparkrelease.cli.options import Format, TableFormat
 from sparkrelease.cli.render.evidence import render_checked, render_entries, render_no_evidence
@@ -40,17 +49,23 @@ def show_status(cluster: ClusterDoor, name: str, form: Format) -> ExitCode:
     """Prints the screen once; the code says whether the release goes well (for --exit-code)."""
     release = find_release(cluster, name)
     view = look_at(cluster, release)
+    now = datetime.now(UTC)
     if form is Format.TEXT:
-        print_text(render_status(view, datetime.now(UTC)))
+        print_text(render_status(view, now))
     else:
         print_data(describe(replace(view, release=release)), form)
-    return verdict_code(view.release.status)
+    return verdict_code(view.release.status, now)
 
 
-def verdict_code(status: SparkReleaseStatus) -> ExitCode:
-    """BAD for a release that was rolled back, goes back, or will not go on without a person."""
+def verdict_code(status: SparkReleaseStatus, now: datetime) -> ExitCode:
+    """BAD for a release that was rolled back, goes back, or will not go on without a person.
+
+    UNKNOWN when the operator has fallen silent: what the status says is of a time that is over.
+    """
     gone_back = status.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK, Phase.BLOCKED}
-    return ExitCode.BAD if gone_back or is_true(status.conditions, ConditionType.STALLED) else ExitCode.FINE
+    if gone_back or is_true(status.conditions, ConditionType.STALLED):
+        return ExitCode.BAD
+    return ExitCode.UNKNOWN if silence_of(status, now) is not None else ExitCode.FINE
 
 
 def describe(view: ReleaseView) -> dict[str, object]:
@@ -185,6 +200,10 @@ def _stored(cluster: ClusterDoor, name: str, run: str | None) -> tuple[ParsedRel
         run = release.status.run.id
     if run is not None:
         stored = evidence_of_run(cluster.evidence(name, run), run)
+        why = pruned(release, run) if release is not None and not stored.config_maps else ""
+        if why:
+            text = f"the evidence of run {run} of {cluster.namespace}/{name} was pruned: {why}"
+            raise CliError(ExitCode.PRUNED, text)
         if stored.lines or (release is not None and known_of_run(release.status, run) is not None):
             return release, stored
     runs = runs_with_evidence(config_maps := cluster.evidence(name))

@@ -61,11 +61,13 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EventDraft:
-    """A Kubernetes Event to post, deduplicated by (release, reason)."""
+    """A Kubernetes Event to post. The same words about the same run are said once in a while."""
 
     reason: Reason
     message: str
     severity: Severity = Severity.NORMAL
+    run: str = ""
+    """Run it was said in, which whoever hands it over fills in; empty before the first one."""
 
 
 @dataclass(frozen=True, slots=True)

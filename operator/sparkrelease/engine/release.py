@@ -14,7 +14,7 @@ from sparkrelease.api.spec import SparkReleaseSpec
 from sparkrelease.api.status import EvidenceStatus, SparkReleaseStatus
 from sparkrelease.decide.deployed import ManagedWorkload
 from sparkrelease.decide.facts import MetricFacts, Problem, Regression, Settings, Side
-from sparkrelease.decide.plan import WorkloadStep
+from sparkrelease.decide.plan import EventDraft, WorkloadStep
 from sparkrelease.decide.resolve import ResolvedSpec, with_live_fields
 from sparkrelease.ports.cluster import FINALIZER, ObjectKey
 from sparkrelease.ports.traffic import Target
@@ -136,8 +136,8 @@ class Release:
     """Who is to be told of what, by the object and its policy as they are now: a run does not freeze it."""
     owed: dict[str, set[str] | None] = field(default_factory=dict)
     """By run whose end is still to be told, the targets it is on its way to; None when nobody has sent it yet."""
-    said: dict[tuple[str, str], float] = field(default_factory=dict)
-    """Events handed over lately (reason, message) and when: the same words are not repeated at every tick."""
+    said: dict[EventDraft, float] = field(default_factory=dict)
+    """Events handed over lately and when: the same words of the same run are not repeated at every tick."""
 
     @property
     def finalizer(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from zlib import crc32
 
@@ -36,7 +37,7 @@ DRIFT = timedelta(minutes=1)
 """By so much the time of what comes next may be off until the next heartbeat."""
 
 SAID_FOR = 300.0
-"""Seconds in which the same words are not handed to the recorder again."""
+"""Seconds in which the same words of a run are not handed to the recorder again."""
 
 _PLAIN = (
     "phase", "run", "verdict", "rollback", "settled", "refused", "pause", "command", "contested",
@@ -181,16 +182,16 @@ class Reporter:
         return False
 
     def say(self, release: Release, events: Iterable[EventDraft]) -> None:
-        """Has people told, each wording once in five minutes."""
+        """Has people told, each wording once in five minutes; of another run the same words are news."""
         now = self._world.clock.monotonic()
+        run = release.status.run.id if release.status.run else ""
         new = []
-        for event in events:
-            name = (event.reason.value, event.message)
-            if now - release.said.get(name, -SAID_FOR) < SAID_FOR:
+        for event in (replace(draft, run=run) for draft in events):
+            if now - release.said.get(event, -SAID_FOR) < SAID_FOR:
                 continue
             if len(release.said) >= SAID_LIMIT:
                 release.said = {n: at for n, at in release.said.items() if now - at < SAID_FOR}
-            release.said[name] = now
+            release.said[event] = now
             new.append(event)
         self._teller.tell(release, new)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
 from sparkrelease.adapters.kubernetes.events import BURST, WINDOW, KubernetesEvents
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Problem
-from sparkrelease.decide.plan import EventDraft
+from sparkrelease.decide.plan import EventDraft, Severity
 from sparkrelease.ports.api_server import ContentType, Reply
 from sparkrelease.ports.cluster import ObjectKey
 
@@ -66,6 +67,14 @@ def draft(message: str) -> EventDraft:
     return EventDraft(Reason.PROGRESSING, message)
 
 
+def warning(message: str) -> EventDraft:
+    return EventDraft(Reason.PREFLIGHT_FAILED, message, Severity.WARNING)
+
+
+def closing(message: str, severity: Severity = Severity.NORMAL) -> EventDraft:
+    return EventDraft(Reason.ROLLED_BACK if severity is Severity.WARNING else Reason.CANCELLED, message, severity)
+
+
 async def emitted(events: KubernetesEvents, *messages: str, uid: str = "uid") -> None:
     for message in messages:
         await events.emit(KEY, uid, draft(message))
@@ -113,6 +122,39 @@ async def test_one_object_cannot_flood() -> None:
     await emitted(events, "later")
     await posting(events)
     assert api.posted[-1] == "later"
+
+
+async def test_whatever_else_an_object_said_the_ends_of_its_runs_and_its_warnings_are_posted() -> None:
+    api = Slow()
+    events = KubernetesEvents(api, "me", monotonic=Clock())
+    await emitted(events, *(f"stage {number}" for number in range(BURST + 1)))
+    await events.emit(KEY, "uid", warning("a check failed"))
+    for number in range(BURST):
+        await events.emit(KEY, "uid", warning(f"blind for {number} s"))
+    await events.emit(KEY, "uid", closing("too many errors", Severity.WARNING))
+    await events.emit(KEY, "uid", closing("taken back in Git"))
+    await posting(events)
+    assert {"a check failed", "too many errors", "taken back in Git"} <= set(api.posted)
+
+
+@pytest.mark.parametrize("kind", [draft, warning, closing])
+async def test_no_kind_of_event_can_flood(kind: Callable[[str], EventDraft]) -> None:
+    api = Slow()
+    events = KubernetesEvents(api, "me", monotonic=Clock())
+    for number in range(1000):
+        await events.emit(KEY, "uid", kind(f"number {number}"))
+    await posting(events)
+    assert len(api.posted) == BURST
+    assert events.dropped == 1000 - BURST
+
+
+async def test_the_same_words_of_another_run_are_an_event_of_their_own() -> None:
+    api = Slow()
+    events = KubernetesEvents(api, "me", monotonic=Clock())
+    for run in ("v2-a", "v2-b", "v2-a"):
+        await events.emit(KEY, "uid", replace(draft("stage ten (1/2)"), run=run))
+    await posting(events)
+    assert api.posted == ["stage ten (1/2)"] * 2
 
 
 async def test_what_could_not_be_posted_is_posted_when_it_is_said_again() -> None:

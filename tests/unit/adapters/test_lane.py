@@ -74,7 +74,7 @@ async def clients(server: Server, tmp_path: Path) -> AsyncIterator[ApiClients]:
     (tmp_path / "token").write_text("first\n")
     kubeconfig.write_text(KUBECONFIG.format(port=server.port))
     config = OperatorConfig(api_timeout=timedelta(seconds=2), rollback_timeout=timedelta(seconds=1))
-    opened = await open_clients(config, Identity(kubeconfig=kubeconfig))
+    opened = await open_clients(config, Identity(kubeconfig=kubeconfig, process="operator-0_1"))
     yield opened
     await opened.close()
 
@@ -87,7 +87,9 @@ async def test_a_patch_says_what_kind_of_patch_it_is(server: Server, clients: Ap
     assert reply.body["kind"] == "ConfigMap"
     assert server.asked[0][1:] == ("PATCH", "/x?fieldManager=sparkrelease")
     assert server.headers[0]["Content-Type"] == "application/json-patch+json"
-    assert server.headers[0]["User-Agent"].startswith("sparkrelease/")
+    agent = server.headers[0]["User-Agent"]
+    assert agent.startswith("sparkrelease/")
+    assert agent.endswith(" (operator-0_1)"), "an audit log tells which of two replicas it was"
     assert server.bodies == ['[{"op": "test"}]']
 
 

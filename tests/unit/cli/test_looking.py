@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from sparkrelease.api.objects import read_release
 from sparkrelease.api.reasons import Reason
 from sparkrelease.cli.evidence import check, evidence_of_run, known_of_run, runs_with_evidence
 from sparkrelease.cli.exits import CliError, ExitCode
+from sparkrelease.cli.health import SILENCE
 from sparkrelease.cli.look import look_at
 from sparkrelease.cli.options import TableFormat
 from sparkrelease.cli.show import show_evidence, verdict_code, verify_evidence
@@ -21,7 +22,7 @@ from sparkrelease.decide.evidence import BreakKind, Link, link
 from sparkrelease.decide.plan import EntryDraft
 from sparkrelease.decide.resolve import ResolvedSpec, digest
 from unit.cli.doors import FORBIDDEN, FakeDoor
-from unit.cli.samples import body, condition, part, seen
+from unit.cli.samples import NOW, body, condition, part, seen
 
 RUN = "v1.4.0-6c1f0a"
 AT = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
@@ -260,4 +261,24 @@ def test_the_only_run_of_a_release_that_is_gone_needs_no_name() -> None:
     ],
 )
 def test_the_exit_code_says_whether_a_person_is_needed(status: dict[str, Any], code: ExitCode) -> None:
-    assert verdict_code(read_release(body(**status)).status) is code
+    assert verdict_code(read_release(body(**status)).status, NOW) is code
+
+
+@pytest.mark.parametrize(
+    ("age", "phase", "code"),
+    [
+        (SILENCE, "Progressing", ExitCode.FINE),
+        (SILENCE + timedelta(seconds=1), "Progressing", ExitCode.UNKNOWN),
+        (timedelta(hours=2), "Progressing", ExitCode.UNKNOWN),
+        (timedelta(hours=2), "RollingBack", ExitCode.BAD),
+    ],
+)
+def test_the_last_word_of_an_operator_that_fell_silent_is_not_fine(age: timedelta, phase: str, code: ExitCode) -> None:
+    stage = part("stage", countedUntil=(NOW - age).isoformat(), stalledSince=None)
+    assert verdict_code(read_release(body(stage=stage, phase=phase)).status, NOW) is code
+
+
+def test_a_run_that_ended_needs_no_word_of_the_operator() -> None:
+    stage = part("stage", countedUntil=(NOW - timedelta(hours=2)).isoformat(), stalledSince=None)
+    status = read_release(body(stage=stage, run=part("run", end="Settled"), phase="Succeeded")).status
+    assert verdict_code(status, NOW) is ExitCode.FINE

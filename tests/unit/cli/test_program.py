@@ -102,6 +102,33 @@ def test_an_error_is_one_sentence_on_standard_error_and_its_exit_code(
     assert (left.value.code, said.out, said.err) == (code.value, "", "error: it is [red]so [31m\n")
 
 
+@pytest.mark.parametrize(("flags", "full"), [([], False), (["--stage"], False), (["--full"], True)])
+def test_promote_skips_one_gate_unless_all_are_asked_for(
+    flags: list[str], full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(app, "_connect", lambda *_: None)
+    monkeypatch.setattr(app, "_ask", lambda *_, **more: asked.append(more))
+    monkeypatch.setattr(sys, "argv", ["kubectl-sparkrelease", "promote", "shop", "--reason", "seen", *flags])
+    with pytest.raises(SystemExit) as left:
+        app.main()
+    assert left.value.code in {None, 0}
+    assert [one["full"] for one in asked] == [full]
+
+
+def test_one_gate_and_all_of_them_cannot_be_meant_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(app, "_ask", lambda *_, **__: pytest.fail("nothing is asked for"))
+    monkeypatch.setattr(
+        sys, "argv", ["kubectl-sparkrelease", "promote", "shop", "--reason", "seen", "--stage", "--full"]
+    )
+    with pytest.raises(SystemExit) as left:
+        app.main()
+    assert left.value.code == ExitCode.USAGE
+    assert "--stage and --full" in capsys.readouterr().err
+
+
 def test_without_any_kubeconfig_the_error_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("KUBECONFIG", raising=False)

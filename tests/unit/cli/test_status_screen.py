@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import runpy
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from sparkrelease.cli.health import SILENCE
 from sparkrelease.cli.look import ReleaseView
 from sparkrelease.cli.render.status import render_status
 from unit.cli.samples import IMAGES, NOW, body, condition, part, seen, view
@@ -293,3 +295,16 @@ def test_a_status_that_cannot_be_read_in_part_is_still_shown() -> None:
     text = drawn(view(weight={"desired": "a lot"}))
     assert "status.weight" in text
     assert "Progressing" in text
+
+
+def test_an_operator_that_fell_silent_needs_attention_and_nothing_comes_next_without_it() -> None:
+    def at(age: timedelta) -> str:
+        stage = part("stage", countedUntil=(NOW - age).isoformat(), stalledSince=None)
+        return drawn(view(stage=stage, next={"what": "gate quarter", "at": (NOW - age).isoformat()}))
+
+    assert "Attention" not in at(SILENCE)
+    assert "gate quarter, now" in at(SILENCE)
+    text = at(timedelta(hours=2))
+    assert "Attention  the operator has not said anything for 2h: what is here is its last word" in text
+    assert "gate quarter, once the operator is back" in text
+    assert "now" not in text.split("Next")[1].splitlines()[0]

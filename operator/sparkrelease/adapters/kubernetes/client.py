@@ -82,7 +82,7 @@ class Lane:
         self._throttle = throttle
         self._limit = limit
         self.client = ApiClient(configuration)
-        self.client.user_agent = f"sparkrelease/{__version__}"
+        self.client.user_agent = f"sparkrelease/{__version__}{f' ({login.process})' if login.process else ''}"
         self.client.rest_client = _PacedTransport(configuration, throttle, urgent)
 
     async def request(

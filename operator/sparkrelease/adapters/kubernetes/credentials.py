@@ -32,6 +32,8 @@ class Identity:
     context: str | None = None
     token_file: Path | None = None
     """Takes the place of the token found otherwise; read again when it changes."""
+    process: str = ""
+    """Which process it is, of several with one account: the API server's audit log names it with every request."""
 
 
 class TokenFile:
@@ -81,6 +83,7 @@ class Login:
 
     configuration: Configuration
     renewal: asyncio.Task[None] | None = None
+    process: str = ""
 
     async def close(self) -> None:
         """Ends the renewal."""
@@ -113,7 +116,7 @@ async def log_in(identity: Identity) -> Login:
         ClientError: it cannot be read, or would talk to the server without verifying it.
     """
     configuration = Configuration()
-    login = Login(configuration)
+    login = Login(configuration, process=identity.process)
     path = _chosen_kubeconfig(identity)
     try:
         if path is None:

@@ -1,4 +1,4 @@
-"""The one door to Kubernetes Events: at most one per five minutes for the same words, never in anybody's way."""
+"""The one door to Kubernetes Events: the same words of a run once in five minutes, and never in anybody's way."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, auto
 
 from sparkrelease.adapters.kubernetes.paths import path_of
 from sparkrelease.adapters.kubernetes.replies import shorten
-from sparkrelease.decide.plan import EventDraft
+from sparkrelease.decide.notices import CLOSING
+from sparkrelease.decide.plan import EventDraft, Severity
 from sparkrelease.ports.api_server import ApiServer, ContentType, Reply
 from sparkrelease.ports.cluster import ObjectKey
 
 log = logging.getLogger(__name__)
 
 WINDOW = 300.0
-"""Seconds in which the same words about an object are posted once."""
+"""Seconds in which the same words about a run of an object are posted once."""
 
 BURST = 25
-"""Events with different words that one object may post in a window; more are counted and dropped."""
+"""Events with different words that one object may post in a window, of each kind: more are counted and dropped.
+
+Ends of runs, other Warnings and all the rest have room of their own: none of them can use up that of another.
+"""
 
 LONGEST_MESSAGE = 1024
 """Characters of a message; the API server refuses longer ones."""
@@ -32,7 +37,15 @@ _REMEMBERED = 4096
 _LONGEST_NAME = 253
 
 _Subject = tuple[str, str, str]
-"""Uid of the object, reason, hash of the message."""
+"""Uid of the object, reason, hash of run and message."""
+
+
+class _Kind(Enum):
+    """What an Event is, for the room it has."""
+
+    END = auto()
+    WARNING = auto()
+    OTHER = auto()
 
 
 @dataclass(slots=True)
@@ -73,18 +86,18 @@ class KubernetesEvents:
         self._monotonic = monotonic
         self._queue: asyncio.Queue[_Post] = asyncio.Queue(queue_size)
         self._posts: OrderedDict[_Subject, _Post] = OrderedDict()
-        self._bursts: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._bursts: OrderedDict[tuple[str, _Kind], tuple[float, int]] = OrderedDict()
         self.dropped = 0
-        """Events nobody will see: the queue was full, an object said too many different things, or a post failed."""
+        """Events nobody will see: the queue was full, an object said too much of a kind, or a post failed."""
 
     async def emit(self, key: ObjectKey, uid: str, event: EventDraft) -> None:
         """Queues the Event, or counts it when the same words were posted less than five minutes ago."""
-        digest = hashlib.sha256(event.message.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(f"{event.run}\n{event.message}".encode()).hexdigest()[:16]
         subject = (uid, str(event.reason), digest)
         now = self._monotonic()
         post = self._posts.get(subject)
         if post is None:
-            if not self._within_burst(uid, now):
+            if not self._within_burst((uid, _kind(event)), now):
                 self.dropped += 1
                 return
             post = _Post(subject, key, event, _name(key.name, digest, self._now()), self._now(), now)
@@ -103,12 +116,12 @@ class KubernetesEvents:
             self.dropped += 1
             self._posts.pop(subject, None)
 
-    def _within_burst(self, uid: str, now: float) -> bool:
-        began, count = self._bursts.get(uid, (now, 0))
+    def _within_burst(self, whose: tuple[str, _Kind], now: float) -> bool:
+        began, count = self._bursts.get(whose, (now, 0))
         if now - began >= WINDOW:
             began, count = now, 0
-        self._bursts[uid] = (began, count + 1)
-        self._bursts.move_to_end(uid)
+        self._bursts[whose] = (began, count + 1)
+        self._bursts.move_to_end(whose)
         if len(self._bursts) > _REMEMBERED:
             self._bursts.popitem(last=False)
         return count < BURST
@@ -182,6 +195,12 @@ class KubernetesEvents:
             "lastTimestamp": _seconds(self._now()),
             "count": post.count,
         }
+
+
+def _kind(event: EventDraft) -> _Kind:
+    if event.reason in CLOSING:
+        return _Kind.END
+    return _Kind.WARNING if event.severity is Severity.WARNING else _Kind.OTHER
 
 
 def _name(release: str, digest: str, at: datetime) -> str:

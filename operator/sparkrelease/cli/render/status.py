@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -21,6 +21,7 @@ from sparkrelease.api.status import (
     Verdict,
     WeightStatus,
 )
+from sparkrelease.cli.health import silence_of
 from sparkrelease.cli.look import ReleaseView
 from sparkrelease.cli.render.attention import attention
 from sparkrelease.cli.render.ladder import render_ladder, rungs
@@ -114,12 +115,19 @@ def _sections(view: ReleaseView, status: SparkReleaseStatus, now: datetime) -> I
     if status.verdicts:
         under_way = status.run is not None and status.run.end is None
         yield "Rules", _rules(status.verdicts, view.spec if under_way else None, now)
-    noted = [
+    silent = silence_of(status, now)
+    noted = [_silent(silent)] if silent is not None else []
+    noted += [
         Text.assemble(say(c.type, tone), say(f"{_why(c)}, {ago(c.last_transition_time, now)}: {c.message}"))
         for c, tone in attention(status)
     ]
     if noted:
         yield "Attention", Group(*noted)
+
+
+def _silent(silent: timedelta) -> Text:
+    text = f"the operator has not said anything for {span(silent)}: what is here is its last word"
+    return say(text, Tone.BAD)
 
 
 def _why(condition: Condition) -> str:
@@ -234,6 +242,8 @@ def _next(status: SparkReleaseStatus, now: datetime) -> Text:
     if coming.at is None:
         stopped = status.stage is not None and status.stage.stalled_since is not None
         return say(f"{coming.what}{', once the clock runs again' if stopped else ''}")
+    if silence_of(status, now) is not None:
+        return say(f"{coming.what}, once the operator is back", Tone.CAUTION)
     if coming.at <= now:
         return say(f"{coming.what}, now")
     return say(f"{coming.what} in {span(coming.at - now)} ({clock(coming.at)} UTC)")
