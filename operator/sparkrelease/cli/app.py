@@ -249,7 +249,7 @@ def simulate_release(
     exit_code: Annotated[
         bool,
         typer.Option(
-            "--exit-code", help="Leave with 1 when a good version is rolled back, or a bad one mostly let through."
+            "--exit-code", help="Leave with 1 when a good version is not promoted, or a bad one mostly let through."
         ),
     ] = False,
 ) -> None:
