@@ -123,7 +123,7 @@ def _ask(
     from sparkrelease.cli.ask import Asker
     from sparkrelease.cli.screen import print_text
 
-    asker = Asker(cluster, name, timeout=o.seconds(timeout), show=print_text)
+    asker = Asker(cluster, name, timeout=o.seconds(timeout, "--timeout"), show=print_text)
     asker.ask(verb, why or "", full=full, stage=stage, restore_point=restore_point, wait=wait)
 
 
@@ -149,7 +149,7 @@ def rollback(
     cluster = _connect(kubeconfig, context, namespace)
     seen, point = stage or "", restore_point or ""
     if dry_run:
-        asker = Asker(cluster, name, timeout=o.seconds(timeout), show=print_text)
+        asker = Asker(cluster, name, timeout=o.seconds(timeout, "--timeout"), show=print_text)
         asker.rollback_plan(reason, stage=seen, restore_point=point)
         return
     _ask(cluster, name, Verb.ROLLBACK, reason, stage=seen, restore_point=point, wait=wait, timeout=timeout)
@@ -258,7 +258,7 @@ def simulate_release(
     exit_code: Annotated[
         bool,
         typer.Option(
-            "--exit-code", help="Leave with 1 when a good version is rolled back, or a bad one mostly let through."
+            "--exit-code", help="Leave with 1 when a good version is not promoted, or a bad one mostly let through."
         ),
     ] = False,
 ) -> None:
@@ -266,7 +266,7 @@ def simulate_release(
     from sparkrelease.cli.manifests import read_manifest
     from sparkrelease.cli.simulate import Wanted, read_scenarios, run_simulation, traffic_of
 
-    traffic = traffic_of(rps=rps, errors=errors, p95=p95, scrape=o.seconds(scrape))
+    traffic = traffic_of(rps=rps, errors=errors, p95=p95, scrape=o.seconds(scrape, "--scrape"))
     wanted = Wanted(read_scenarios(scenarios or ()), traffic, runs, seed)
     manifest = read_manifest(files, policies or ())
     code = run_simulation(manifest, wanted, chart=svg, form=output, judge=exit_code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 from rich.progress import Progress
+from typer import BadParameter
 
 from sparkrelease.adapters.prometheus import PrometheusSource
 from sparkrelease.api.config import OperatorConfig
@@ -27,7 +29,15 @@ from sparkrelease.cli.render.backtested import describe_outcome, draw_outcome, r
 from sparkrelease.cli.screen import WIDE, console, print_data, print_text
 from sparkrelease.ports.cluster import ObjectKey
 
-LEAST_STEP = timedelta(seconds=1)
+LEAST_STEP, LONGEST_STEP = 1.0, 86400.0
+"""Seconds between two looks."""
+
+LEAST_CONTROL = timedelta(minutes=1)
+"""How long ago a Service is another one than now: sooner, both would be judged by the same requests."""
+
+_FARTHEST = timedelta(days=36525)
+"""How long ago is the past of no server; times that no clock holds are farther still."""
+
 PATIENCE = timedelta(seconds=60)
 """How long a range query may take: it answers for a chunk of instants."""
 
@@ -62,23 +72,39 @@ def read_time(text: str, now: datetime, option: str) -> datetime:
     said = text.strip()
     if said == "now":
         return now
+    fault = f"{option}: {text!r} is no time such as 2026-11-24T10:00:00Z, -7d or now"
     if said.startswith("-"):
-        span = said[1:]
-        days = float(span[:-1]) * 86400 if span.endswith("d") and span[:-1].replace(".", "", 1).isdigit() else None
-        return now - timedelta(seconds=days if days is not None else seconds(span))
+        span = _ago(said[1:])
+        if span is None:
+            raise CliError(ExitCode.USAGE, f"{fault}, at most {_FARTHEST.days} days ago")
+        return now - span
     try:
         at = _TIME.validate_python(said)
-    except ValidationError as fault:
-        text = f"{option}: {text!r} is no time such as 2026-11-24T10:00:00Z, -7d or now"
-        raise CliError(ExitCode.USAGE, text) from fault
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    except ValidationError as broken:
+        raise CliError(ExitCode.USAGE, fault) from broken
+    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    if now - at > _FARTHEST:
+        raise CliError(ExitCode.USAGE, f"{fault}, at most {_FARTHEST.days} days ago")
+    return at
+
+
+def _ago(text: str) -> timedelta | None:
+    """`7d`, or a span as every option takes it; None for what is none, or longer than any server remembers."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)d", text)
+    try:
+        size = float(found[1]) * 86400 if found is not None else seconds(text)
+    except BadParameter:
+        return None
+    return timedelta(seconds=size) if size <= _FARTHEST.total_seconds() else None
 
 
 def read_span(begin: str, end: str, step: str, now: datetime) -> Span:
     """The past to look at: whole steps of Unix time, so that windows and looks fall on the same instants."""
-    each = timedelta(seconds=seconds(step))
-    if each < LEAST_STEP:
-        raise CliError(ExitCode.USAGE, f"--step: at least {LEAST_STEP.total_seconds():g} s")
+    size = seconds(step, "--step")
+    if not LEAST_STEP <= size <= LONGEST_STEP:
+        text = f"--step: {step!r} has to be between {LEAST_STEP:g} and {LONGEST_STEP:g} s; 15s is usual"
+        raise CliError(ExitCode.USAGE, text)
+    each = timedelta(seconds=size)
     size = each.total_seconds()
     first, last = read_time(begin, now, "--from").timestamp(), read_time(end, now, "--to").timestamp()
     span = Span(
@@ -116,8 +142,14 @@ def roles_of(stable: str | None, canary: str | None, control: str | None) -> Rol
         return Roles(stable, canary)
     if canary is not None:
         raise CliError(ExitCode.USAGE, "--control stands in for stable where there was no canary; leave --canary out")
-    ago = read_time(f"-{control.removeprefix('-')}", datetime(2000, 1, 1, tzinfo=UTC), "--control")
-    return Roles(stable, None, datetime(2000, 1, 1, tzinfo=UTC) - ago)
+    ago = _ago(control.strip().removeprefix("-"))
+    if ago is None:
+        text = f"--control: {control!r} is no span such as 7d, at most {_FARTHEST.days} days"
+        raise CliError(ExitCode.USAGE, text)
+    if ago < LEAST_CONTROL:
+        text = f"--control: {control!r} compares the Service with itself; say how long ago, such as 7d (at least 1m)"
+        raise CliError(ExitCode.USAGE, text)
+    return Roles(stable, None, ago)
 
 
 # ---------------------------------------------------------------- the work

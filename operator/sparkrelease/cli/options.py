@@ -41,11 +41,11 @@ class ReportFormat(StrEnum):
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def seconds(text: str) -> float:
-    """Reads `30s`, `2m`, `500ms` or plain seconds."""
+def seconds(text: str, option: str = "") -> float:
+    """Reads `30s`, `2m`, `500ms` or plain seconds; `option` is whose value it is, for the fault."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|)", text.strip())
     if found is None:
-        raise typer.BadParameter(f"{text!r} is not a duration such as 30s or 2m")
+        raise typer.BadParameter(f"{text!r} is not a duration such as 30s or 2m", param_hint=option or None)
     return float(found[1]) * _SECONDS[found[2]]
 
 

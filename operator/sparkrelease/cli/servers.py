@@ -44,7 +44,8 @@ def config_of(
         raise CliError(ExitCode.USAGE, f"{config}: server {server} is not declared (there are: {there})")
     known = known or MetricsServer(url=UNASKED)
     labels = RoleLabels(
-        namespace=namespace_label or known.labels.namespace, service=service_label or known.labels.service
+        namespace=_label(namespace_label, "--namespace-label") or known.labels.namespace,
+        service=_label(service_label, "--service-label") or known.labels.service,
     )
     try:
         chosen = MetricsServer.model_validate(
@@ -53,6 +54,17 @@ def config_of(
     except ValidationError as fault:
         raise CliError(ExitCode.USAGE, describe_faults(fault, "--prometheus")) from fault
     return declared.model_copy(update={"servers": {**declared.servers, server: chosen}})
+
+
+def _label(name: str | None, option: str) -> str | None:
+    """The name of a label as a person gave it; CliError for one that no series can have."""
+    if name:
+        try:
+            RoleLabels(service=name)
+        except ValidationError as fault:
+            text = f"{option}: {name!r} is no name of a label: letters, digits and _, with a letter or _ in front"
+            raise CliError(ExitCode.USAGE, text) from fault
+    return name
 
 
 UNASKED = "http://unasked.invalid"

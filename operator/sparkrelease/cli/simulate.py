@@ -24,11 +24,14 @@ from sparkrelease.cli.render.words import count
 from sparkrelease.cli.screen import WIDE, console, print_data, print_text
 from sparkrelease.simulate.outcome import Result, Summary
 from sparkrelease.simulate.run import Batch, Setting, simulate_batch
-from sparkrelease.simulate.scenario import Scenario, ScenarioError, a_second, panel, parse
+from sparkrelease.simulate.scenario import MOST, Scenario, ScenarioError, a_second, panel, parse
 from sparkrelease.simulate.service import Traffic, service_of
 
 FASTEST, SLOWEST = 0.5, 60.0
 """Seconds between two scrapes that can be simulated."""
+
+LONGEST_P95 = 3600.0
+"""Seconds."""
 
 _ALONE = 16
 """Runs that are sooner made than other processes started."""
@@ -62,8 +65,16 @@ def read_scenarios(texts: Sequence[str]) -> tuple[Scenario, ...]:
 
 def traffic_of(*, rps: float, errors: float, p95: float | None, scrape: float) -> Traffic:
     """The service a person describes; CliError for what no service is like."""
-    if not FASTEST <= scrape <= SLOWEST:
-        raise CliError(ExitCode.USAGE, f"--scrape: {scrape:g} s; it has to be between {FASTEST:g} and {SLOWEST:g} s")
+    told = (
+        ("--rps", rps, 0.01, MOST, " a second"),
+        ("--errors", errors, 0.0, 0.5, ""),
+        ("--p95", p95, 0.0001, LONGEST_P95, " s"),
+        ("--scrape", scrape, FASTEST, SLOWEST, " s"),
+    )
+    for option, value, low, high, unit in told:
+        if value is not None and not low <= value <= high:  # so said that it holds for nan, too
+            fault = f"{option}: {value:g}{unit}; it has to be between {low:g} and {high:,g}{unit}"
+            raise CliError(ExitCode.USAGE, fault)
     return Traffic(rps=rps, errors=errors, p95=p95, scrape=timedelta(seconds=scrape))
 
 

@@ -54,7 +54,7 @@ def dashboard_command(
 
 
 def _pause(every: str) -> float:
-    pause = o.seconds(every)
+    pause = o.seconds(every, "--every")
     if pause < SHORTEST:
         raise CliError(ExitCode.USAGE, f"--every is at least {SHORTEST:g}s")
     return pause

@@ -150,14 +150,17 @@ class Summary:
 
     @property
     def disappoints(self) -> bool:
-        """Whether the rules do what they should not: go back for nothing, or mostly let a bad version through."""
+        """Whether the rules do what they should not: keep a good version back, or mostly let a bad one through.
+
+        A good version that is held, or does not start, is kept back as well as one that is rolled back.
+        """
         if self.scenario.expect is Expect.PROMOTE:
-            return self.share > FALSE_AT_MOST
+            return len(self.results) - self.count(Ending.PROMOTED) > FALSE_AT_MOST * len(self.results)
         return self.scenario.expect is Expect.ROLL_BACK and self.share < CAUGHT_AT_LEAST
 
 
 FALSE_AT_MOST = 0.01
-"""Share of runs without fault of the release that may be rolled back."""
+"""Share of runs without fault of the release that may end otherwise than promoted."""
 
 CAUGHT_AT_LEAST = 0.5
 """Share of runs of a bad version that must be rolled back, for the median one to be."""

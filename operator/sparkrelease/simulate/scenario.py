@@ -83,10 +83,12 @@ def parse(text: str) -> Scenario:
         raise ScenarioError(f"there is no scenario {name!r}; there are {', '.join(KINDS)}")
     if rest and not kind.value:
         raise ScenarioError(f"scenario {kind.name} takes no value")
-    value, _, when = rest.partition("@")
+    value, at, when = rest.partition("@")
     made = kind.make(value.strip() or kind.value)
-    if not when:
+    if not at:
         return made
+    if not when.strip():
+        raise ScenarioError(f"{text!r} says no time behind @; write one such as @35m, or leave the @ out")
     start = _span(when)
     return replace(made, start=start, spreads=0.0, title=f"{made.title} from {format_duration(start)}")
 
@@ -97,6 +99,9 @@ def panel() -> tuple[Scenario, ...]:
 
 
 # ---------------------------------------------------------------- values
+
+MOST = 1_000_000.0
+"""Of what comes in degrees: times slower, times faster, requests a second."""
 
 
 def _share(text: str) -> float:
@@ -109,17 +114,20 @@ def _share(text: str) -> float:
 
 
 def _more(text: str) -> float:
-    """`+25%` as a factor of 1.25; also `1.25x`."""
+    """`+25%` as a factor of 1.25; also `1.25x`. What is not slower is not a bad version."""
     found = re.fullmatch(r"\+?(\d+(?:\.\d+)?)(%|x)", text.strip())
     if found is None:
         raise ScenarioError(f"{text!r} is neither a rise such as +25% nor a factor such as 1.25x")
-    return float(found[1]) if found[2] == "x" else 1 + float(found[1]) / 100
+    factor = float(found[1]) if found[2] == "x" else 1 + float(found[1]) / 100
+    if not 1 < factor <= MOST:
+        raise ScenarioError(f"{text!r} makes nothing slower, or more than {MOST:,g}x; write +25% or 1.25x, say")
+    return factor
 
 
 def _factor(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)x?", text.strip())
-    if found is None or float(found[1]) <= 0:
-        raise ScenarioError(f"{text!r} is no number such as 3")
+    if found is None or not 0 < float(found[1]) <= MOST:
+        raise ScenarioError(f"{text!r} is no number such as 3, above 0 and up to {MOST:,g}")
     return float(found[1])
 
 

@@ -254,6 +254,16 @@ def test_a_service_is_compared_with_itself_as_it_was(backtest: Callable[..., Res
     assert any(line.startswith("rolled back") and "13:00:" in line for line in done.output.splitlines()), done.output
 
 
+def test_the_service_as_it_was_is_no_stale_data_to_a_rule_that_reads_it_alone(backtest: Callable[..., Result]) -> None:
+    """Its samples are as fresh as they were then; else nothing could be said of stable, and no breach be seen."""
+    burst = Burst(BEGIN + 120, BEGIN + 900, 0.2)
+    with PastServer({"shop-stable": [burst]}).serving() as server:
+        done = backtest(server, "--control", "1d", "-o", "json", hours=0.1, triggers=VERSUS, thresholds=[])
+    back = [one for one in json.loads(done.output)["trials"] if one["ending"] == "rolled back"]
+    assert [one["rule"] for one in back[:1]] == ["worse"], done.output
+    assert back[0]["to"] < "2026-01-05T12:03:00Z"
+
+
 # ---------------------------------------------------------------- printing
 
 

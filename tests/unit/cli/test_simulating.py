@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
+from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
+from rich.console import Console, RenderableType
 from typer.testing import CliRunner
 
 from sparkrelease.cli import simulate as simulating
 from sparkrelease.cli.app import app
 from sparkrelease.cli.exits import CliError, ExitCode
 from sparkrelease.cli.render import svg
-from sparkrelease.simulate.scenario import KINDS
+from sparkrelease.cli.render.simulated import render_summaries
+from sparkrelease.simulate.outcome import Ending, Result, Summary
+from sparkrelease.simulate.scenario import KINDS, parse
 
 STAGES = [{"name": "ten", "weight": 10, "duration": "5m"}, {"name": "full", "weight": 100, "duration": "5m"}]
 METRICS = [{"name": "http", "bad": "bad_total", "total": "all_total"}]
@@ -63,6 +68,13 @@ def refused(*args: str | Path) -> str:
     assert isinstance(done.exception, CliError), done.output
     assert done.exception.code is ExitCode.USAGE
     return str(done.exception)
+
+
+def on_paper(shown: RenderableType) -> str:
+    """As it is printed where a line is never too long."""
+    paper = io.StringIO()
+    Console(file=paper, width=500).print(shown)
+    return paper.getvalue()
 
 
 # ---------------------------------------------------------------- what it shows
@@ -180,6 +192,38 @@ def test_the_exit_code_says_whether_the_rules_do_what_they_should(folder: Path, 
     args = ("-f", folder / "release.yaml", "--scenario", scenario, "--runs", "2")
     run(*args)
     run(*args, "--exit-code", code=code)
+
+
+def test_a_good_version_that_is_never_promoted_disappoints_and_is_said_to_be_held(folder: Path) -> None:
+    asking_too_much = [{"name": "rate", "metric": "http", "max": 0.5, "minRequests": 10**9}]
+    (folder / "held.yaml").write_text(yaml.safe_dump(release(thresholds=asking_too_much)))
+    args = ("-f", folder / "held.yaml", "--scenario", "healthy", "--runs", "2")
+    assert json.loads(run(*args, "-o", "json"))["scenarios"][0]["endings"]["held"] == 2
+    assert "! healthy: 2 of 2 runs were neither promoted nor rolled back" in run(*args, "--exit-code", code=1)
+
+
+def ended(ending: Ending, times: int) -> list[Result]:
+    zero = timedelta(0)
+    return [Result(seed, ending, None, zero, None, "", "no baseline", "", 0, 0, zero, 0.0) for seed in range(times)]
+
+
+@pytest.mark.parametrize("ending", [one for one in Ending if one is not Ending.PROMOTED])
+def test_of_a_good_version_more_than_a_run_in_a_hundred_that_is_not_promoted_disappoints(ending: Ending) -> None:
+    for others, disappoints in ((1, False), (2, True)):
+        results = (*ended(ending, others), *ended(Ending.PROMOTED, 100 - others))
+        assert Summary(parse("healthy"), results).disappoints is disappoints
+        assert Summary(parse("errors=2%"), results).disappoints, "it let a bad version through"
+
+
+def test_each_way_not_to_be_promoted_is_said_for_itself() -> None:
+    results = (*ended(Ending.ROLLED_BACK, 1), *ended(Ending.HELD, 2), *ended(Ending.REFUSED, 3))
+    summary = Summary(parse("healthy"), results)
+    text = on_paper(render_summaries("title", [summary], []))
+    (fault,) = (line for line in text.splitlines() if line.startswith("! "))
+    assert fault == (
+        "! healthy: 1 of 6 runs were rolled back for nothing the release did, 2 of 6 runs were neither promoted nor "
+        "rolled back, 3 of 6 runs did not start"
+    )
 
 
 def test_a_policy_comes_from_a_file_of_its_own_or_from_the_same_one(tmp_path: Path) -> None:

@@ -104,10 +104,19 @@ def _sentence(summary: Summary) -> Iterator[RenderableType]:
         yield say(f"{summary.scenario.title}: it did not start: {refused.sentence}", Tone.BAD)
 
 
+_KEPT_BACK = {
+    Ending.ROLLED_BACK: "were rolled back for nothing the release did",
+    Ending.HELD: "were neither promoted nor rolled back",
+    Ending.REFUSED: "did not start",
+}
+"""What happened to a good version that was not promoted."""
+
+
 def _fault(summary: Summary) -> str:
     title, runs = summary.scenario.title, len(summary.results)
     if summary.scenario.expect is Expect.PROMOTE:
-        return f"{title}: {summary.rolled_back} of {runs} runs were rolled back for nothing the release did"
+        faults = ((summary.count(ending), said) for ending, said in _KEPT_BACK.items())
+        return f"{title}: {', '.join(f'{times} of {runs} runs {said}' for times, said in faults if times)}"
     return f"{title}: {runs - summary.rolled_back} of {runs} runs of a bad version were not rolled back"
 
 
