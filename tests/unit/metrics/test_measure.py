@@ -7,15 +7,12 @@ import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from fakes.metric_source import LAG, RATIO, T0, UNREACHABLE, FakeSource, after, config, healthy, key, rows, spec
+from fakes.metric_source import RATIO, T0, UNREACHABLE, FakeSource, after, config, healthy, key, rows, spec
 from sparkrelease.api.reasons import Reason
-from sparkrelease.api.spec import ReleasePolicySpec, SparkReleaseSpec
 from sparkrelease.decide.facts import Buckets, Counts, MetricFacts, Missing, Value
-from sparkrelease.decide.resolve import ResolvedSpec, resolve
 from sparkrelease.decide.series import Answer
 from sparkrelease.engine.measure import Measurements
 from sparkrelease.engine.metrics import OperatorMetrics
-from sparkrelease.ports.cluster import ObjectKey
 
 SHARE = {"counter": "gateway_requests_total", "judged": True}
 WITH_SHARE = {"default": {"url": "http://prometheus:9090", "share": SHARE}}
@@ -352,50 +349,3 @@ async def test_a_server_that_is_not_declared_is_missing_data() -> None:
     (finding,) = await asked.preflight(key(), spec(prometheus="elsewhere"), T0)
     assert finding.fatal
     assert finding.problem.reason is Reason.PROMETHEUS_UNKNOWN
-
-
-# ---------------------------------------------------------------- whose metric it is
-
-
-def resolved(own: list[dict[str, object]], policy: list[dict[str, object]]) -> ResolvedSpec:
-    declared = spec().model_dump(mode="json", by_alias=True, exclude={"policy_metrics", "no_data", "settle"})
-    kept = {name: declared[name] for name in ("version", "traffic", "stages")}
-    triggers = [
-        {"name": str(m["name"]), "all": [{"metric": m["name"], "op": ">", "value": 1}]} for m in (*policy, *own)
-    ]
-    found = resolve(
-        SparkReleaseSpec.model_validate(kept | {"metrics": own, "triggers": triggers, "policyRef": {"name": "p"}}),
-        ReleasePolicySpec.model_validate({"metrics": policy}),
-    )
-    assert isinstance(found, ResolvedSpec), found
-    return found
-
-
-async def test_a_release_s_own_expression_is_asked_for_its_namespace_alone() -> None:
-    source = FakeSource()
-    asked = measuring(source)
-    for namespace in ("one", "two"):
-        asked.follow(ObjectKey(namespace, "shop"), resolved([LAG], []))
-    await asked.tick(T0)
-    assert sorted(promql.count('namespace="one"') > 0 for _, promql, _ in source.queries) == [False, True]
-    assert not any("one|two" in promql for _, promql, _ in source.queries)
-
-
-async def test_a_policy_s_expression_is_asked_once_for_all_namespaces() -> None:
-    source = FakeSource()
-    asked = measuring(source)
-    for namespace in ("one", "two"):
-        asked.follow(ObjectKey(namespace, "shop"), resolved([], [LAG]))
-    await asked.tick(T0)
-    assert len(source.queries) == 1
-    assert 'namespace=~"one|two"' in source.queries[0][1]
-
-
-async def test_a_release_cannot_read_other_namespaces_by_naming_them() -> None:
-    source = FakeSource()
-    asked = measuring(source)
-    spying = {"name": "lag", "value": 'sum by ($by) (x{$sel}) * on () group_left () sum(pay{namespace="hr"})'}
-    asked.follow(key(), resolved([spying], []))
-    await asked.tick(T0)
-    assert isinstance(canary(asked.readings(key()), "lag"), Missing)
-    assert source.queries == []
