@@ -10,7 +10,7 @@ from sparkrelease.api.command import Verb
 from sparkrelease.api.conditions import ConditionType
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Phase, Settled
-from sparkrelease.decide.facts import Side
+from sparkrelease.decide.facts import Side, Verification
 from unit.decide.managed_world import at_rest, ship
 from unit.decide.test_feature_flag import world as flag_world
 from unit.decide.world import FP1, FP2, FP3, START, World, promoted, spec
@@ -118,11 +118,16 @@ def test_a_new_template_right_after_a_managed_promotion_is_tried_but_not_silentl
     assert (world.status.run.version, world.status.run.end) == ("v3", None)
 
 
-def test_new_pods_of_one_workload_with_its_feature_on_are_not_kept_from_a_run() -> None:
+def test_new_pods_of_one_workload_wait_for_no_stable_of_another_kind() -> None:
     world = flag_world()
-    world.run_for(600, until=Phase.SUCCEEDED)
-    world.run_for(30)
-    world.stable = replace(world.stable, fingerprints=FP3)
-    world.canary = replace(world.canary, fingerprints=FP3)
-    world.run_for(30)
+    world.reach(10)
+    world.route = replace(world.route, verification=Verification.PENDING)
+    world.say(Verb.PROMOTE, full=True)
+    world.run_for(10)
+    assert world.reason() == Reason.PROMOTED
+    world.stable = replace(world.stable, fingerprints=FP2 | FP3)
+    world.canary = replace(world.canary, fingerprints=FP2 | FP3)
+    world.run_for(10)
+    assert world.status.history[0].reason == Reason.CANARY_CHANGED
     assert world.reason() != Reason.NOT_SETTLED
+    assert Reason.NOT_SETTLED not in [event.reason for event in world.events]
