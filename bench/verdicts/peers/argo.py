@@ -101,7 +101,12 @@ class MetricRun:
         if metric.consecutive_success_limit and self._successes_in_a_row >= metric.consecutive_success_limit:
             return Phase.SUCCESSFUL
         counted = sum(self.counts[one] for one in _WORST if one is not Phase.ERROR)
-        return Phase.SUCCESSFUL if metric.measurements is not None and counted >= metric.measurements else phase
+        if metric.measurements is None or counted < metric.measurements:
+            return phase
+        if not metric.consecutive_success_limit:
+            return Phase.SUCCESSFUL
+        # The row was asked for and is not there: a person decides, or where failures have no limit it has failed.
+        return Phase.INCONCLUSIVE if metric.failure_limit >= 0 else Phase.FAILED
 
 
 def _beyond(count: int, limit: int) -> bool:

@@ -198,14 +198,14 @@ def _tried(
     span = wanted.span
     source = PrometheusSource(config.servers)
     rewind = Rewind(source, span.begin, span.end, control)
-    recorder = Recorder(judged.spec, span.begin, span.end, span.step)
+    recorder = Recorder(judged.spec, span.begin, span.end, span.step, wanted.incidents)
     key = ObjectKey(target.namespace, target.name)
     screen = console(stderr=True)
     try:
         with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
             task = progress.add_task("looking back", total=span.looks)
             setting = Setting(key, judged.spec, config, rewind, span)
-            trials, problem = asyncio.run(run_trials(setting, recorder, lambda: progress.advance(task)))
+            problem = asyncio.run(run_trials(setting, recorder, lambda: progress.advance(task)))
     finally:
         source.close()
     if problem is not None:
@@ -217,12 +217,11 @@ def _tried(
         step=span.step,
         stages=sum((stage.duration for stage in judged.spec.stages), timedelta(0)),
         rules=tuple(recorder.rules.values()),
-        trials=tuple(trials),
+        trials=recorder.trials,
         told=tuple(recorder.told),
         untold=recorder.untold,
         lines=recorder.lines(),
         left_out=judged.left_out,
-        incidents=wanted.incidents,
         queries=rewind.asked,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,6 +39,7 @@ def test_argo_counts_an_answer_as_its_conditions_say(metric: Metric, value: floa
 
 
 E, S, F, INC = None, 1.0, 0.0, 0.92
+ROW = Metric("row", interval=60, count=4, consecutive_success_limit=2, success=at_least(0.95), failure_limit=9)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,10 @@ E, S, F, INC = None, 1.0, 0.0, 0.92
             [S, F, S, S],
             Phase.SUCCESSFUL,
         ),
+        (ROW, [S, F, S], Phase.RUNNING),
+        (ROW, [S, F, S, F], Phase.INCONCLUSIVE),
+        (replace(ROW, failure_limit=-1), [S, F, S, F], Phase.FAILED),
+        (ROW, [F, F, S, S], Phase.SUCCESSFUL),
     ],
 )
 def test_argo_stands_by_its_limits(metric: Metric, values: list[float | None], phase: Phase) -> None:
@@ -162,6 +168,12 @@ def test_flagger_holds_the_weight_at_a_failed_check_and_shifts_at_a_good_one() -
         seen.append(canary.weight)
     assert seen == [10.0, 20.0, 20.0, 30.0, 40.0, 50.0]
     canary.tick([100.0])
+    assert (canary.phase, canary.weight) == (flagger.Phase.SUCCEEDED, 100.0)
+
+
+def test_flagger_promotes_at_its_highest_weight_whatever_weights_are_left() -> None:
+    canary = flagger.Canary(flagger.Analysis((10.0, 50.0, 60.0, 100.0), RATE, max_weight=50.0))
+    assert ticks(canary, [100.0] * 9) == 120.0
     assert (canary.phase, canary.weight) == (flagger.Phase.SUCCEEDED, 100.0)
 
 

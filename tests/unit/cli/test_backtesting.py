@@ -19,15 +19,10 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from fakes.past import Burst, PastServer, Rows
-from sparkrelease.api.reasons import Reason
 from sparkrelease.cli.app import app
-from sparkrelease.cli.backtest.record import MOST_TOLD, PARTS, Recorder
 from sparkrelease.cli.backtesting import read_incidents, read_span, read_time, roles_of
 from sparkrelease.cli.exits import CliError, ExitCode
-from sparkrelease.decide.facts import Counts, MetricFacts
-from sparkrelease.decide.plan import EntryDraft
 from unit.cli.terminal import on_a_terminal
-from unit.evidence.test_inputs import resolved
 
 T0 = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 BEGIN = T0.timestamp()
@@ -145,22 +140,6 @@ def test_an_incident_is_told_as_one_stretch_of_time_first_and_each_rule_by_its_n
     assert "caught after 1m by burst: http " in lines[2]
     assert "would have been rolled back" in done.output.split("RULE")[0]
     assert "burst: burst" not in done.output
-
-
-def test_what_is_kept_does_not_grow_with_the_past() -> None:
-    """Points of the chart, decisions, and what is fetched ahead: counted after a day and after a month of looks."""
-    spec = resolved(triggers=[{"name": "burst", "all": [{"metric": "http", "value": 0.05}]}])
-    kept = []
-    for days in (1, 30):
-        end = T0 + days * 24 * HOUR
-        recorder = Recorder(spec, T0, end, timedelta(minutes=1))
-        for minute in range(0, days * 24 * 60, 3):
-            now = T0 + timedelta(minutes=minute)
-            recorder.note_readings({"http": MetricFacts("q", now, HOUR, Counts(1, 9), Counts(0, 9))}, now)
-            recorder.note_entries([EntryDraft(Reason.SHARED_INCIDENT, "both", {})], now)
-        points = sum(len(line.points) for line in recorder.lines())
-        kept.append((points <= PARTS, len(recorder.told) <= MOST_TOLD, len(recorder.told) + recorder.untold))
-    assert kept == [(True, True, 480), (True, True, 14400)]
 
 
 @pytest.mark.slow

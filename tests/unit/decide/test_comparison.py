@@ -304,6 +304,18 @@ def test_a_sequential_leg_is_a_test_of_its_own_margin_and_alpha() -> None:
     assert [t.metric for t in bench.status.tests] == ["worse/0"]
 
 
+def test_a_sequential_leg_without_an_alpha_is_wrong_once_in_a_hundred_runs() -> None:
+    """Counts at which an alpha of 2 % is sure, and one of 1 % is not yet."""
+    said = []
+    for alpha in (None, 0.01, 0.02):
+        leg = {"metric": "http", "kind": "sequential", "margin": 2, **({"alpha": alpha} if alpha else {})}
+        bench = Bench(resolved(triggers=[{"name": "worse", "all": [leg], "for": "0s"}]))
+        found = bench.leg(windows(1, Counts(14, 500), Counts(2, 1000)))
+        said.append((found.verdict, *(one.model_dump_json() for one in bench.status.tests)))
+    assert said[0] == said[1]
+    assert (said[1][0], said[2][0]) == (Verdict.PASS, Verdict.FAIL)
+
+
 def test_a_sequential_leg_and_a_comparison_of_one_metric_count_apart() -> None:
     bench = Bench()
     bench.see(times=3, http=HEALTHY)

@@ -126,6 +126,17 @@ def test_a_canary_silent_where_none_were_to_be_expected_is_too_little_traffic() 
     assert (said.verdict, said.reason) == (Verdict.INCONCLUSIVE, Reason.INSUFFICIENT_TRAFFIC)
 
 
+@pytest.mark.parametrize(("requests", "missing"), [(59, False), (60, True)])
+def test_twenty_requests_are_expected_before_silence_is_missing_data(requests: int, missing: bool) -> None:
+    """A quarter of the traffic is a third of what stable got."""
+    made = world()
+    made.reach(25)
+    made.readings["http"] = (Missing(Reason.NO_DATA, "no series"), Counts(0, requests))
+    made.run_for(5)
+    reason = Reason.NO_DATA if missing else Reason.INSUFFICIENT_TRAFFIC
+    assert made.reason(ConditionType.METRICS_AVAILABLE) == reason
+
+
 # ---------------------------------------------------------------- (d) stale
 
 

@@ -126,6 +126,23 @@ def test_requests_of_the_incident_that_are_still_in_canary_s_window_are_not_held
     assert made.status.incident is None
 
 
+def test_a_rule_of_several_windows_waits_for_the_longest_to_be_free_of_the_incident() -> None:
+    quick = {"name": "quick", "bad": "bad_total", "total": "all_total", "window": "10s"}
+    made = world({"metric": "http", "value": 0.05}, {"metric": "quick", "value": 0.05})
+    made.spec = spec(metrics=[*METRICS, quick], thresholds=[], triggers=made.spec.triggers, sharedRollbackAfter="5m")
+    both(made, GOOD, GOOD, "quick")
+    made.reach(25)
+    for metric in ("http", "quick"):
+        both(made, BAD, BAD, metric)
+    made.run_for(60)
+    for metric in ("http", "quick"):
+        both(made, BAD, GOOD, metric)
+    made.run_for(50)
+    assert made.status.rollback is None, "the minute of http still holds requests of the incident"
+    made.run_for(25)
+    assert made.status.phase is Phase.ROLLED_BACK
+
+
 def test_without_traffic_nothing_is_held_against_canary() -> None:
     made = world()
     made.reach(1)

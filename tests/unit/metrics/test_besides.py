@@ -10,9 +10,9 @@ import pytest
 
 from fakes.metric_source import LAG, RATIO, T0, FakeSource, after, config, healthy, key, rows, spec
 from sparkrelease.api.reasons import Reason
-from sparkrelease.decide.facts import Ask, Counts, Missing, Role, Track, Value
+from sparkrelease.decide.facts import Ask, Buckets, Counts, Missing, Role, Track, Value
 from sparkrelease.decide.metricchecks import baseline_findings
-from sparkrelease.decide.ranges import spread_of
+from sparkrelease.decide.ranges import FEWEST, baseline_of_counts, spread_of
 from sparkrelease.decide.series import Answer, RangeAnswer, Row, Series
 from sparkrelease.engine.measure import Measurements
 
@@ -259,6 +259,17 @@ async def test_a_baseline_that_void_windows_leave_without_history_says_what_void
 @pytest.mark.parametrize(("counts", "spread"), [([], 0), ([0, 0], 0), ([5, 5, 5], 0), ([0, 100], (2500 - 50) / 2500)])
 def test_spread_is_what_chance_does_not_explain(counts: list[float], spread: float) -> None:
     assert spread_of(counts) == pytest.approx(spread)
+
+
+@pytest.mark.parametrize(("beyond", "slow"), [(25.0, 25.0), (24.0, 40.0)])
+def test_slow_is_what_a_baseline_has_beyond_the_highest_edge_that_the_quantile_reaches(
+    beyond: float, slow: float
+) -> None:
+    """Of a hundred a minute, a quarter has to be above it; there is a higher edge that next to none are above."""
+    minute = Buckets({0.1: 60.0, 0.2: 100.0 - beyond, 0.4: 99.0}, 100.0)
+    found = baseline_of_counts([minute] * FEWEST, 0.75)
+    assert found is not None
+    assert found[2] == slow * FEWEST
 
 
 # ---------------------------------------------------------------- how much is asked

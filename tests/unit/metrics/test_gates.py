@@ -12,7 +12,7 @@ import pytest
 from fakes.metric_source import T0, UNREACHABLE, FakeSource, after, config, healthy, key, rows, spec
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
-from sparkrelease.decide.facts import Counts, MetricFacts, Missing, Value
+from sparkrelease.decide.facts import Counts, MetricFacts, Missing, SpanAsk, Value
 from sparkrelease.decide.series import Answer
 from sparkrelease.decide.thresholds import judge_threshold
 from sparkrelease.engine.measure import Measurements
@@ -101,6 +101,19 @@ async def test_releases_at_the_same_gate_are_answered_by_one_query() -> None:
     )
     assert len(source.queries) == 1
     assert all(gate["few"].canary == Counts(1, 100) for gate in gates)
+
+
+@pytest.mark.parametrize("metric", ["http", "latency"])
+async def test_over_a_time_that_outlasts_pods_what_those_did_that_are_gone_counts_too(metric: str) -> None:
+    """A difference of two samples would lose every pod that was replaced."""
+    release, source = spec(), FakeSource()
+    threshold = next(one for one in release.thresholds if one.metric == metric)
+    for whole in (True, False):
+        asks = [SpanAsk("since", threshold, timedelta(hours=1), whole=whole)]
+        facts = await measuring(source).spans(key(), release, asks, T0)
+        (_, promql, _) = source.queries[-1]
+        assert ("increase(" in promql, " offset " in promql) == (whole, not whole)
+        assert ("increase(" in facts["since"].query) is whole
 
 
 async def test_a_gate_of_a_blind_server_says_so() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -283,6 +284,27 @@ def test_bad_series_that_are_no_part_of_all_are_watched_too() -> None:
     assert 'resets(http_requests_total{code=~"5.."' not in together
     for text in (apart, together):
         assert promql_parser.parse(text) is not None
+
+
+def test_bad_series_that_all_does_not_hold_are_watched_though_they_bear_its_name() -> None:
+    named = {"name": "m", "bad": 'requests_total{code=~"5.."}', "total": 'requests_total{job="front"}'}
+    beside = exact_query(template(named), EVERYTHING)
+    assert 'resets(requests_total{code=~"5.."' in beside and 'resets(requests_total{job="front"' in beside
+    within = exact_query(template({**named, "bad": 'requests_total{code=~"5..",job="front"}'}), EVERYTHING)
+    assert 'resets(requests_total{code=~"5.."' not in within
+
+
+def test_a_scrape_may_be_late_by_a_tenth_of_the_window() -> None:
+    """Scrapes a window apart fall on either side of its end; one that is missing leaves a sample a window older."""
+    text = exact_query(template(RATIO), EVERYTHING)
+    assert "<= time() - 16.500" in text, "nothing in the window"
+    assert "<= time() - 31.500" in text, "nothing in the window before"
+
+
+def test_a_series_is_known_again_for_an_hour_and_a_lost_target_for_five_minutes() -> None:
+    text = exact_query(template(RATIO), EVERYTHING)
+    assert re.search(r"present_over_time\(http_requests_total\{[^}]*\}\[3600s\] offset 15s\)", text)
+    assert re.search(r"max_over_time\(up\{[^}]*\}\[300s\]\) == 1", text)
 
 
 @given(

@@ -10,6 +10,12 @@ from enum import StrEnum
 
 from sparkrelease.api.status import Verdict
 
+MOST_STRETCHES = 2000
+"""Times in which a rule was true that are kept of each rule: a rule that flaps is true as often as it is looked at."""
+
+MOST_TRIALS = 5000
+"""Releases that are kept: each that is rolled back at once is followed by the next."""
+
 
 class Ending(StrEnum):
     """How a tried release ended."""
@@ -41,17 +47,34 @@ class RuleSeen:
     action: str
     looks: Counter[Verdict] = field(default_factory=Counter)
     stretches: list[Stretch] = field(default_factory=list)
+    """The first MOST_STRETCHES times in which it was true."""
+    more: int = 0
+    """Times in which it was true that are counted and not kept."""
+    last: Stretch | None = None
+    true_for: timedelta = timedelta(0)
+    """How long it was true in all."""
+    acted: int = 0
+    """How often it was true for long enough."""
     rollbacks: int = 0
 
-    @property
-    def true_for(self) -> timedelta:
-        """How long it was true in all."""
-        return sum((one.end - one.begin for one in self.stretches), timedelta(0))
+    def begin(self, at: datetime, sentence: str) -> Stretch:
+        """It is true from then on."""
+        self.last = Stretch(at, at, sentence)
+        if len(self.stretches) < MOST_STRETCHES:
+            self.stretches.append(self.last)
+        else:
+            self.more += 1
+        return self.last
 
-    @property
-    def acted(self) -> int:
-        """How often it was true for long enough."""
-        return sum(one.acted_at is not None for one in self.stretches)
+    def stay(self, last: Stretch, until: datetime) -> None:
+        """It is still true."""
+        self.true_for += until - last.end
+        last.end = until
+
+    def act(self, last: Stretch, at: datetime, sentence: str) -> None:
+        """It has been true for long enough."""
+        last.acted_at, last.sentence = at, sentence
+        self.acted += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +95,40 @@ class Incident:
 
     begin: datetime
     end: datetime
+
+
+@dataclass(slots=True)
+class Trials:
+    """Releases one after the other: the first MOST_TRIALS as they were, of all of them what they amount to.
+
+    `step` is how much later than an incident's end a look may see it.
+    """
+
+    step: timedelta
+    incidents: Sequence[Incident] = ()
+    kept: list[Trial] = field(default_factory=list)
+    endings: Counter[Ending] = field(default_factory=Counter)
+    false_rollbacks: int = 0
+    """Rollbacks outside the incidents."""
+    caught: dict[Incident, Trial] = field(default_factory=dict)
+    """The first rollback in each incident that had one."""
+
+    def note(self, trial: Trial) -> None:
+        """One more release has ended."""
+        self.endings[trial.ending] += 1
+        if len(self.kept) < MOST_TRIALS:
+            self.kept.append(trial)
+        if trial.ending is not Ending.ROLLED_BACK:
+            return
+        within = [one for one in self.incidents if one.begin <= trial.end <= one.end + self.step]
+        self.false_rollbacks += not within
+        for incident in within:
+            self.caught.setdefault(incident, trial)
+
+    @property
+    def more(self) -> int:
+        """Releases that are counted and not kept."""
+        return self.endings.total() - len(self.kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,39 +164,23 @@ class Outcome:
     step: timedelta
     stages: timedelta
     rules: Sequence[RuleSeen]
-    trials: Sequence[Trial]
+    trials: Trials
     told: Sequence[Told]
     untold: int
     """Decisions that are counted and not kept."""
     lines: Sequence[Line]
     left_out: Mapping[str, str]
-    incidents: Sequence[Incident]
     queries: int
-
-    @property
-    def rollbacks(self) -> tuple[Trial, ...]:
-        """Releases that would have been rolled back."""
-        return tuple(one for one in self.trials if one.ending is Ending.ROLLED_BACK)
-
-    def caught(self, incident: Incident) -> Trial | None:
-        """The first rollback in an incident."""
-        return next((one for one in self.rollbacks if incident.begin <= one.end <= incident.end + self.step), None)
-
-    @property
-    def false_rollbacks(self) -> tuple[Trial, ...]:
-        """Rollbacks outside the incidents."""
-        within = {id(one) for incident in self.incidents for one in self.rollbacks if _in(one, incident, self.step)}
-        return tuple(one for one in self.rollbacks if id(one) not in within)
 
     @property
     def disappoints(self) -> bool:
         """Whether a healthy time would have seen a rollback, or an incident none."""
-        return bool(self.false_rollbacks) or any(self.caught(one) is None for one in self.incidents)
+        return self.trials.false_rollbacks > 0 or any(one not in self.trials.caught for one in self.trials.incidents)
 
     def stretches(self) -> Iterator[tuple[Trial, ...]]:
-        """Rollbacks that follow each other without a release between them that did better."""
+        """Rollbacks that follow each other without a release between them that did better, of the releases kept."""
         run: list[Trial] = []
-        for one in self.trials:
+        for one in self.trials.kept:
             if one.ending is Ending.ROLLED_BACK:
                 run.append(one)
             elif run:
@@ -147,7 +188,3 @@ class Outcome:
                 run = []
         if run:
             yield tuple(run)
-
-
-def _in(trial: Trial, incident: Incident, step: timedelta) -> bool:
-    return incident.begin <= trial.end <= incident.end + step

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sparkrelease.api.comparison import ComparisonTest
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import RuleVerdict, SparkReleaseStatus, Verdict
-from sparkrelease.cli.backtest.outcome import Line, RuleSeen, Stretch, Told
+from sparkrelease.cli.backtest.outcome import Ending, Incident, Line, RuleSeen, Told, Trial, Trials
 from sparkrelease.decide.facts import MetricFacts
 from sparkrelease.decide.plan import EntryDraft
 from sparkrelease.decide.resolve import ResolvedSpec
@@ -38,7 +38,10 @@ _GATES = frozenset({Reason.GATE_PASSED, Reason.GATE_FAILED, Reason.GATE_INCONCLU
 class Recorder:
     """Notes of one backtest. A rule's verdict that did not change is counted and not kept."""
 
-    def __init__(self, spec: ResolvedSpec, begin: datetime, end: datetime, step: timedelta) -> None:
+    def __init__(
+        self, spec: ResolvedSpec, begin: datetime, end: datetime, step: timedelta, incidents: Sequence[Incident] = ()
+    ) -> None:
+        self.trials = Trials(step, incidents)
         self.told: list[Told] = []
         self.untold = 0
         """Decisions beyond MOST_TOLD."""
@@ -75,7 +78,7 @@ class Recorder:
             told = next((one for one in Verdict if one.value == verdict), Verdict.ERROR)
             seen.looks[told] += 1
             if told is Verdict.FAIL:
-                seen.stretches.append(Stretch(now, now, entry.message, now))
+                seen.act(seen.begin(now, entry.message), now, entry.message)
                 seen.rollbacks += 1
 
     def note_status(self, status: SparkReleaseStatus, now: datetime) -> None:
@@ -89,14 +92,13 @@ class Recorder:
                 self._note_true(seen, verdict, now)
 
     def _note_true(self, seen: RuleSeen, verdict: RuleVerdict, now: datetime) -> None:
-        last = seen.stretches[-1] if seen.stretches else None
+        last = seen.last
         if last is None or now - last.end > self._step:
-            last = Stretch(now, now, verdict.message)
-            seen.stretches.append(last)
-        last.end = now
+            last = seen.begin(now, verdict.message)
+        seen.stay(last, now)
         since = verdict.since or now
         if last.acted_at is None and now - since >= self._waits.get(seen.name, timedelta(0)):
-            last.acted_at, last.sentence = now, verdict.message
+            seen.act(last, now, verdict.message)
 
     def note_readings(self, readings: Mapping[str, MetricFacts], now: datetime) -> None:
         """Canary's value of every metric."""
@@ -109,10 +111,11 @@ class Recorder:
                 known = self._highest[name].get(part)
                 self._highest[name][part] = value if known is None else max(known, value)
 
-    def note_rollback(self, rule: str) -> None:
-        """A release was rolled back by this rule."""
-        for seen in self.rules.values():
-            if seen.name == rule and seen.kind != "threshold":
+    def note_trial(self, trial: Trial) -> None:
+        """A release has ended; a rollback is the deed of its rule, too."""
+        self.trials.note(trial)
+        for seen in self.rules.values() if trial.ending is Ending.ROLLED_BACK else ():
+            if seen.name == trial.rule and seen.kind != "threshold":
                 seen.rollbacks += 1
 
     # ------------------------------------------------------------ telling

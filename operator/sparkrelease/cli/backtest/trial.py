@@ -58,9 +58,7 @@ class Setting:
     span: Span
 
 
-async def run_trials(
-    setting: Setting, recorder: Recorder, on_look: Callable[[], None]
-) -> tuple[list[Trial], Missing | None]:
+async def run_trials(setting: Setting, recorder: Recorder, on_look: Callable[[], None]) -> Missing | None:
     """Tries releases back to back until the past is over; the Missing says why the server could not be asked on."""
     driver, source, span = _Driver(setting, recorder), setting.source, setting.span
     for place in range(span.looks):
@@ -69,14 +67,13 @@ async def run_trials(
             break
         on_look()
     driver.cut_off()
-    return driver.trials, source.problem
+    return source.problem
 
 
 class _Driver:
-    """The release under way, and what has become of those before."""
+    """The release under way."""
 
     def __init__(self, setting: Setting, recorder: Recorder) -> None:
-        self.trials: list[Trial] = []
         self._key, self._spec, self._config = setting.key, setting.spec.stages_alone(), setting.config
         self._source = setting.source
         self._recorder = recorder
@@ -184,7 +181,5 @@ class _Driver:
         if ending is Ending.HELD and said is not None:
             sentence = said.message
         rule, stage = (rollback.trigger, rollback.stage) if rollback is not None else ("", "")
-        self.trials.append(Trial(self._begun or self._now, self._now, ending, rule, stage, sentence))
-        if rollback is not None:
-            self._recorder.note_rollback(rule)
+        self._recorder.note_trial(Trial(self._begun or self._now, self._now, ending, rule, stage, sentence))
         self._begin_anew()

@@ -11,14 +11,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from sparkrelease.api.status import Verdict
-from sparkrelease.cli.backtest.outcome import Ending, Outcome, RuleSeen, Trial
+from sparkrelease.cli.backtest.outcome import MOST_STRETCHES, MOST_TRIALS, Ending, Outcome, RuleSeen, Trial
 from sparkrelease.cli.render import svg
 from sparkrelease.cli.render.words import Tone, count, say, span
 from sparkrelease.documents.drawing import Axis
 
 _HEADS = ("RULE", "KIND", "ACTION", "TRUE", "ACTED", "ROLLED BACK", "NO WORD", "LAST SENTENCE")
 _UNKNOWN = (Verdict.INCONCLUSIVE, Verdict.NO_DATA, Verdict.ERROR)
-_MOST_STRETCHES = 20
+_MOST_SHOWN = 20
 _MOST_LINES = 6
 
 WIDTH, LEFT, RIGHT = 960, 150, 944
@@ -44,23 +44,35 @@ def render_outcome(outcome: Outcome) -> RenderableType:
         say(""),
         _rules(outcome),
         say(""),
+        *_not_kept(outcome),
         *(say(f"not judged: {name}: {why}", Tone.CAUTION) for name, why in sorted(outcome.left_out.items())),
         say(f"{count(outcome.queries, 'query', 'queries')} to the server", Tone.QUIET),
     )
 
 
 def _answer(outcome: Outcome) -> Iterator[RenderableType]:
-    whole = [one for one in outcome.trials if one.ending is not Ending.CUT_OFF]
-    back, held = len(outcome.rollbacks), sum(one.ending is Ending.HELD for one in whole)
+    ends = outcome.trials.endings
+    back, held, promoted = (ends[one] for one in (Ending.ROLLED_BACK, Ending.HELD, Ending.PROMOTED))
     tone = Tone.GOOD if not back and not held else Tone.CAUTION
-    text = f"of {count(len(whole), 'release')} one after the other ({span(outcome.stages)} each) "
-    yield say(f"{text}{back} would have been rolled back, {held} held, {len(whole) - back - held} promoted", tone)
-    if outcome.incidents:
-        false = len(outcome.false_rollbacks)
-        caught = sum(outcome.caught(one) is not None for one in outcome.incidents)
-        text = f"{caught} of {count(len(outcome.incidents), 'incident')} caught; "
-        text += f"{count(false, 'rollback')} outside of them"
+    text = f"of {count(back + held + promoted, 'release')} one after the other ({span(outcome.stages)} each) "
+    yield say(f"{text}{back} would have been rolled back, {held} held, {promoted} promoted", tone)
+    incidents = outcome.trials.incidents
+    if incidents:
+        caught = sum(one in outcome.trials.caught for one in incidents)
+        text = f"{caught} of {count(len(incidents), 'incident')} caught; "
+        text += f"{count(outcome.trials.false_rollbacks, 'rollback')} outside of them"
         yield say(text, Tone.BAD if outcome.disappoints else Tone.GOOD)
+
+
+def _not_kept(outcome: Outcome) -> Iterator[RenderableType]:
+    """What is in the numbers above, and neither in the lines nor the chart."""
+    if outcome.trials.more:
+        text = f"{count(outcome.trials.more, 'more release')} counted and not kept: the first {MOST_TRIALS:,} are"
+        yield say(text, Tone.CAUTION)
+    for rule in outcome.rules:
+        if rule.more:
+            text = f"{count(rule.more, 'more time')} counted and not kept: the first {MOST_STRETCHES:,} are"
+            yield say(f"{rule.name}: {text}", Tone.CAUTION)
 
 
 def _rules(outcome: Outcome) -> RenderableType:
@@ -78,7 +90,7 @@ def _cells(rule: RuleSeen) -> tuple[str, ...]:
     looks = sum(rule.looks.values())
     unknown = sum(rule.looks[verdict] for verdict in _UNKNOWN)
     true = f"{rule.looks[Verdict.FAIL]} of {looks}" if rule.kind == "threshold" else span(rule.true_for)
-    sentence = _without_name(rule.name, rule.stretches[-1].sentence) if rule.stretches else ""
+    sentence = _without_name(rule.name, rule.last.sentence) if rule.last is not None else ""
     share = f"{100 * unknown / looks:.0f} %" if looks else "never asked"
     return rule.kind, rule.action, true, str(rule.acted), str(rule.rollbacks), share, sentence
 
@@ -101,24 +113,25 @@ def _later(first: datetime, last: datetime) -> str:
 
 def _rollbacks(outcome: Outcome) -> Iterator[RenderableType]:
     stretches = list(outcome.stretches())
-    for stretch in stretches[:_MOST_STRETCHES]:
+    for stretch in stretches[:_MOST_SHOWN]:
         first, last = stretch[0], stretch[-1]
         begin, until = f"{when(first.end)}", ""
         if len(stretch) > 1:
             begin = f"from {begin}"
             until = f" to {_later(first.end, last.end)}, {count(len(stretch), 'release')} one after the other"
         yield say(f"rolled back {begin}{until}: {_by(first)}", Tone.BAD)
-    if len(stretches) > _MOST_STRETCHES:
-        yield say(f"and {len(stretches) - _MOST_STRETCHES} more times: -o csv has them all", Tone.BAD)
-    for trial in outcome.trials:
+    if len(stretches) > _MOST_SHOWN:
+        where = "-o csv has those that are kept" if outcome.trials.more else "-o csv has them all"
+        yield say(f"and {len(stretches) - _MOST_SHOWN} more times: {where}", Tone.BAD)
+    for trial in outcome.trials.kept:
         if trial.ending is Ending.HELD:
             yield say(f"held from {when(trial.begin)}: {trial.sentence}", Tone.CAUTION)
 
 
 def _incidents(outcome: Outcome) -> Iterator[RenderableType]:
-    for incident in outcome.incidents:
+    for incident in outcome.trials.incidents:
         where = f"incident {when(incident.begin)} to {_later(incident.begin, incident.end)}"
-        caught = outcome.caught(incident)
+        caught = outcome.trials.caught.get(incident)
         if caught is None:
             yield say(f"{where}: missed", Tone.BAD)
         else:
@@ -138,8 +151,9 @@ def describe_outcome(outcome: Outcome) -> dict[str, object]:
         "stepSeconds": outcome.step.total_seconds(),
         "stagesSeconds": outcome.stages.total_seconds(),
         "queries": outcome.queries,
-        "endings": {ending.value: sum(one.ending is ending for one in outcome.trials) for ending in Ending},
-        "trials": [_trial(one) for one in outcome.trials],
+        "endings": {ending.value: outcome.trials.endings[ending] for ending in Ending},
+        "trials": [_trial(one) for one in outcome.trials.kept],
+        "moreTrials": outcome.trials.more,
         "rules": [_rule(rule) for rule in outcome.rules],
         "told": [{"at": _time(one.at), "kind": one.kind, "message": one.message} for one in outcome.told],
         "notTold": outcome.untold,
@@ -147,11 +161,11 @@ def describe_outcome(outcome: Outcome) -> dict[str, object]:
             {
                 "from": _time(incident.begin),
                 "to": _time(incident.end),
-                "caught": _trial(caught) if (caught := outcome.caught(incident)) is not None else None,
+                "caught": _trial(caught) if (caught := outcome.trials.caught.get(incident)) is not None else None,
             }
-            for incident in outcome.incidents
+            for incident in outcome.trials.incidents
         ],
-        "falseRollbacks": len(outcome.false_rollbacks),
+        "falseRollbacks": outcome.trials.false_rollbacks,
         "notJudged": dict(outcome.left_out),
     }
 
@@ -184,6 +198,7 @@ def _rule(rule: RuleSeen) -> dict[str, object]:
             }
             for one in rule.stretches
         ],
+        "moreStretches": rule.more,
     }
 
 
@@ -192,7 +207,7 @@ def table_of(outcome: Outcome) -> str:
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["what", "from", "to", "seconds", "rule", "kind", "outcome", "sentence"])
-    for trial in outcome.trials:
+    for trial in outcome.trials.kept:
         row = ["release", *_between(trial.begin, trial.end), trial.rule, trial.stage, trial.ending.value]
         rows.writerow([*row, trial.sentence])
     for rule in outcome.rules:
@@ -201,6 +216,10 @@ def table_of(outcome: Outcome) -> str:
             rows.writerow(["rule", *_between(one.begin, one.end), rule.name, rule.kind, acted, one.sentence])
     for told in outcome.told:
         rows.writerow(["decision", *_between(told.at, told.at), "", told.kind, "", told.message])
+    notes = [("release", "", outcome.trials.more), *(("rule", one.name, one.more) for one in outcome.rules)]
+    for what, name, more in (*notes, ("decision", "", outcome.untold)):
+        if more:
+            rows.writerow(["not kept", "", "", "", name, what, more, f"{more} more were counted and are not kept"])
     return text.getvalue()
 
 
@@ -236,7 +255,7 @@ def draw_outcome(outcome: Outcome) -> str:
         low = bottom + 30 + _LINE * place
         highest = max([value for _, value in line.points] + list(line.limits[:1]))
         panel = svg.Panel(drawing, time, Axis(0, max(highest * 1.1, 1e-9), low + _LINE - 40, low))
-        for incident in outcome.incidents:
+        for incident in outcome.trials.incidents:
             panel.band(incident.begin.timestamp(), incident.end.timestamp(), svg.VIOLET, opacity=0.12)
         panel.frame(x_ticks=())
         drawing.write(16, low + 12, f"{line.metric} {line.unit}".strip(), font_size=11)
@@ -262,7 +281,7 @@ def _draw_trials(panel: svg.Panel, outcome: Outcome) -> None:
         Ending.HELD: svg.AMBER,
         Ending.CUT_OFF: svg.GRID,
     }
-    for trial in outcome.trials:
+    for trial in outcome.trials.kept:
         panel.band(trial.begin.timestamp(), trial.end.timestamp(), colours[trial.ending], opacity=0.45)
         if trial.ending is Ending.ROLLED_BACK:
             panel.mark(trial.end.timestamp(), svg.RED)
