@@ -14,6 +14,7 @@ from sparkrelease.api.comparison import Comparison, ComparisonTest
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import RuleVerdict, TestState, Verdict
 from sparkrelease.api.triggers import Leg, LegKind, Trigger
+from sparkrelease.decide.apart import last_known
 from sparkrelease.decide.counting import Counted, Setting, Shown, Test, advance, look
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.resolve import ResolvedSpec, per_spec
@@ -63,8 +64,8 @@ def compare(d: Draft) -> RuleVerdict | None:
 
 def _compare(d: Draft, item: ComparisonTest, old: RuleVerdict | None) -> RuleVerdict:
     known = _known(d, item.metric)
-    windows = d.facts.windows.get(item.metric)
-    if old is not None and (not windows or (known and known.counted_until and windows[-1].end <= known.counted_until)):
+    last = last_known(d.facts.windows.get(item.metric, ()))
+    if old is not None and (last is None or (known and known.counted_until and last.end <= known.counted_until)):
         return old
     test = _tests(d.spec)[item.metric]
     judgement = _judge(test, _counted(d, test, known), f"{item.metric}: ", " -> rollback")

@@ -27,7 +27,7 @@ from sparkrelease.decide.selectors import Matcher, Selector, read_expression, re
 PART = "sr_part"
 """Label that tells the parts of one combined answer apart."""
 
-BAD, TOTAL, NEWEST, EDGE, VALUE, HIGH, LOW, SERIES, LABEL = (
+BAD, TOTAL, NEWEST, EDGE, VALUE, HIGH, LOW, SERIES, LABEL, FIRST, LAST = (
     "bad",
     "total",
     "newest",
@@ -37,6 +37,8 @@ BAD, TOTAL, NEWEST, EDGE, VALUE, HIGH, LOW, SERIES, LABEL = (
     "low",
     "series",
     "label",
+    "first",
+    "last",
 )
 
 INFINITE_BUCKET = "+Inf"

@@ -11,7 +11,7 @@ from sparkrelease.api.config import RoleLabels
 from sparkrelease.api.metrics import Attribution, Threshold
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Buckets, Counts, Missing, Reading, Value
-from sparkrelease.decide.promql import BAD, EDGE, HIGH, LOW, NEWEST, PART, TOTAL, VALUE, Template
+from sparkrelease.decide.promql import BAD, EDGE, FIRST, HIGH, LAST, LOW, NEWEST, PART, TOTAL, VALUE, Template
 from sparkrelease.decide.series import Answer
 
 Place = tuple[str, str]
@@ -35,6 +35,9 @@ class Group:
     """By the edge as it was spelled."""
     newest: float = math.inf
     """When the selector seen least lately was last seen, in Unix time."""
+    first: float = math.inf
+    last: float = math.inf
+    """When the first and the last sample at a window's end were taken; endless for when the newest of all was."""
     problem: Missing | None = None
     pods: dict[str, list[float]] | None = None
     """Per part of an expression, the values of pods that it tells apart."""
@@ -85,6 +88,10 @@ def sort_answer(answer: Answer, labels: RoleLabels, template: Template | None = 
             seen = -math.inf if math.isnan(value) else value
             group.newest = min(group.newest, seen)
             newest = max(newest, seen)
+        elif part == FIRST:
+            group.first = value
+        elif part == LAST:
+            group.last = value
         elif per_pod and part in _EXPRESSION and POD in labels_of_row:
             named = True
             group.pods = group.pods or {}
@@ -119,6 +126,7 @@ def _together(found: Sorted, pods: Iterable[Place]) -> Group | None:
     if not groups:
         return None
     all_pods = Group(newest=max(group.newest for group in groups))
+    all_pods.first, all_pods.last = min(group.first for group in groups), max(group.last for group in groups)
     all_pods.problem = next((group.problem for group in groups if group.problem is not None), None)
     for group in groups:
         for part, value in group.parts.items():
