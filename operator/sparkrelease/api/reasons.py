@@ -256,7 +256,7 @@ class Reason(Documented):
     WARMING_UP = "WarmingUp", "The weight has just risen; what is counted now is left out."
     WINDOW_VOID = (
         "WindowVoid",
-        "Counts of a window cannot be known exactly (a reset, a vanished series, a gap), so it counts for nothing.",
+        "A window's counts are not exact (a reset, a gap), or not comparable (stable's level moved; scraped apart).",
     )
     TOO_FEW_POINTS = "TooFewPoints", "The history is too short to read a trend or a growth from."
     NO_BASELINE = "NoBaseline", "The metric had no usable value before the run, so nothing can be compared with it."

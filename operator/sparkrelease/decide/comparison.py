@@ -15,6 +15,7 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import RuleVerdict, TestState, Verdict
 from sparkrelease.api.triggers import Leg, LegKind, Trigger
 from sparkrelease.decide.answers import late
+from sparkrelease.decide.apart import last_known
 from sparkrelease.decide.counting import Counted, Setting, Shown, Test, advance, look
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.resolve import ResolvedSpec, per_spec
@@ -64,9 +65,9 @@ def compare(d: Draft) -> RuleVerdict | None:
 
 def _compare(d: Draft, item: ComparisonTest, old: RuleVerdict | None) -> RuleVerdict:
     known = _known(d, item.metric)
-    windows = d.facts.windows.get(item.metric)
+    last = last_known(d.facts.windows.get(item.metric, ()))
     test, begin = _tests(d.spec)[item.metric], f"{item.metric}: "
-    if not windows or (known and known.counted_until and windows[-1].end <= known.counted_until):
+    if last is None or (known and known.counted_until and last.end <= known.counted_until):
         unheard = _unheard(d, test, known, begin)
         if unheard is not None:
             return said(rule_name(item.metric), KIND, unheard, None, old)

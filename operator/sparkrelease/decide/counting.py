@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from sparkrelease.api.metrics import Metric
 from sparkrelease.api.status import TestState
+from sparkrelease.decide import apart
 from sparkrelease.decide.facts import Buckets, Counts, Missing, Window
 from sparkrelease.decide.measured import count_between
 from sparkrelease.decide.stats import edges, eprocess
@@ -88,18 +89,22 @@ class Counted(NamedTuple):
 def advance(test: Test, known: TestState | None, windows: Sequence[Window], by: Setting) -> Counted | None:
     """Counts every window that `known` does not know yet, in order; None where there is none."""
     until = max(known.counted_until or by.started_at, by.started_at) if known is not None else by.started_at
-    if not windows or windows[-1].end <= until:
+    last = apart.last_known(windows)
+    if last is None or last.end <= until:
         return None
     before = known or TestState(metric=test.name)
     state = read(test, before) or _begin(test, by)
     h = _hypotheses(test)
     e, counted, voided, any_moved = before.e, before.windows, before.voided, False
     logs: list[float] | None = None
-    for window in windows:
+    for place, window in enumerate(windows):
         if window.end <= until:
             continue
+        if window.end > last.end:
+            break
         until, begun = window.end, state.begun
-        state, moved = _add(test, h, state, window, by)
+        around = apart.around(windows, place) if window.apart else ()
+        state, moved = _add(test, state, window, around, by)
         counted += state.last is Seen.COUNTED
         voided += state.last is Seen.VOID
         if moved or state.begun != begun:
@@ -172,8 +177,9 @@ def _seconds(at: datetime) -> int:
     return int(at.timestamp()) & 0xFFFFFFFF
 
 
-def _add(test: Test, h: Hypotheses, state: State, window: Window, by: Setting) -> tuple[State, bool]:
-    """The state after one window, and whether its evidence may have moved."""
+def _add(test: Test, state: State, window: Window, around: Sequence[Window], by: Setting) -> tuple[State, bool]:
+    """The state after one window, and whether its evidence may have moved; `around` as `apart.around` has it."""
+    h = _hypotheses(test)
     if state.stage_at != _seconds(by.stage_at) and window.end > by.stage_at:
         state = _begin_stage(state, h, by)
     if not state.channels:
@@ -185,7 +191,10 @@ def _add(test: Test, h: Hypotheses, state: State, window: Window, by: Setting) -
         return _note(state, Seen.VOID), False
     if numbers.canary <= 0 or numbers.stable <= 0:
         return _note(state, Seen.RESTED), False
-    stratum = eprocess.stratum(h, numbers.canary, numbers.stable, by.spread * (_MINUTE / window.length))
+    spread = by.spread * (_MINUTE / window.length)
+    if window.apart and not _stands_still(test, state.channels, around, spread):
+        return _note(state, Seen.VOID), False
+    stratum = eprocess.stratum(h, numbers.canary, numbers.stable, spread)
     channels = tuple(
         [
             eprocess.observe(ch, h, stratum, canary, stable)
@@ -197,6 +206,20 @@ def _add(test: Test, h: Hypotheses, state: State, window: Window, by: Setting) -
     in_a_row = _in_a_row(state, Seen.COUNTED)
     counted = State(state.stage_at, state.begun, Seen.COUNTED, in_a_row, requests, state.candidates, channels)
     return counted, any(canary + stable > 0 for canary, stable in numbers.bad)
+
+
+def _stands_still(test: Test, channels: Sequence[Channel], around: Sequence[Window], spread: float) -> bool:
+    """Whether stable's level is known in all these windows, and the same."""
+    bad: list[list[float]] = []
+    total: list[float] = []
+    for one in around:
+        found = None if isinstance(one.stable, Missing) else _bad(channels, one.stable)
+        if isinstance(one.stable, Missing) or found is None:
+            return False
+        bad.append(found)
+        total.append(one.stable.total)
+    variance = apart.tolerated(spread, test.margin)
+    return bool(bad) and apart.stands_still([*zip(*bad, strict=True)], total, variance)
 
 
 def _note(state: State, seen: Seen) -> State:

@@ -125,12 +125,16 @@ class Window:
 
     A side is exact Counts or Buckets, or Missing with reason WindowVoid where the counts cannot be known exactly (a
     reset, a series that vanished, a gap). A window one side of which is void says nothing of either.
+
+    It is `apart` where samples of the roles are of different moments: what is counted of one began and ended earlier
+    than of the other.
     """
 
     end: datetime
     length: timedelta
     canary: Counts | Buckets | Missing
     stable: Counts | Buckets | Missing
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from sparkrelease.decide.selectors import Matcher, Selector, read_expression, re
 PART = "sr_part"
 """Label that tells the parts of one combined answer apart."""
 
-BAD, TOTAL, NEWEST, EDGE, NATIVE, VALUE, HIGH, LOW, SERIES, LABEL = (
+BAD, TOTAL, NEWEST, EDGE, NATIVE, VALUE, HIGH, LOW, SERIES, LABEL, FIRST, LAST = (
     "bad",
     "total",
     "newest",
@@ -39,6 +39,8 @@ BAD, TOTAL, NEWEST, EDGE, NATIVE, VALUE, HIGH, LOW, SERIES, LABEL = (
     "low",
     "series",
     "label",
+    "first",
+    "last",
 )
 
 INFINITE_BUCKET = "+Inf"

@@ -12,13 +12,27 @@ from sparkrelease.api.metrics import Attribution, Threshold
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Buckets, Counts, Missing, Reading, Value
 from sparkrelease.decide.native import Histogram, together
-from sparkrelease.decide.promql import BAD, EDGE, HIGH, LOW, NATIVE, NEWEST, PART, TOTAL, VALUE, Template
+from sparkrelease.decide.promql import (
+    BAD,
+    EDGE,
+    FIRST,
+    HIGH,
+    LAST,
+    LOW,
+    NATIVE,
+    NEWEST,
+    PART,
+    TOTAL,
+    VALUE,
+    Template,
+)
 from sparkrelease.decide.series import Answer, Row, partial_answer
 
 Place = tuple[str, str]
 """Namespace and Service."""
 
 _EXPRESSION = frozenset({VALUE, HIGH, LOW})
+_MOMENTS = frozenset({FIRST, LAST})
 _NEWEST = len(NEWEST)
 _NO_LABEL = "sr_none"
 POD = "pod"
@@ -36,6 +50,9 @@ class Group:
     """By the edge as it was spelled."""
     newest: float = math.inf
     """When the selector seen least lately was last seen, in Unix time."""
+    first: float = math.inf
+    last: float = math.inf
+    """When the first and the last sample at a window's end were taken; endless for when the newest of all was."""
     problem: Missing | None = None
     pods: dict[str, list[float]] | None = None
     """Per part of an expression, the values of pods that it tells apart."""
@@ -88,19 +105,31 @@ def sort_answer(answer: Answer, labels: RoleLabels, template: Template | None = 
             seen = -math.inf if math.isnan(value) else value
             group.newest = min(group.newest, seen)
             newest = max(newest, seen)
-        elif row.histogram is not None:
-            named = True
-            _take_histogram(group, part, row)
-        elif per_pod and part in _EXPRESSION and POD in labels_of_row:
-            named = True
-            group.pods = group.pods or {}
-            group.pods.setdefault(part, []).append(value)
+        elif part in _MOMENTS:
+            _take_moment(group, part, value)
         else:
             named = True
-            _take(group, group.parts, part, value)
+            _take_value(group, part, row, per_pod=per_pod)
     if answer.left_out:
         _doubt(groups.values(), answer.left_out)
     return Sorted(groups, nameless and not named, newest)
+
+
+def _take_moment(group: Group, part: str, value: float) -> None:
+    if part == FIRST:
+        group.first = value
+    else:
+        group.last = value
+
+
+def _take_value(group: Group, part: str, row: Row, *, per_pod: bool) -> None:
+    if row.histogram is not None:
+        _take_histogram(group, part, row)
+    elif per_pod and part in _EXPRESSION and POD in row.labels:
+        group.pods = group.pods or {}
+        group.pods.setdefault(part, []).append(row.value)
+    else:
+        _take(group, group.parts, part, row.value)
 
 
 def _take_histogram(group: Group, part: str, row: Row) -> None:
@@ -142,6 +171,7 @@ def _together(found: Sorted, pods: Iterable[Place]) -> Group | None:
     if not groups:
         return None
     all_pods = Group(newest=min(group.newest for group in groups))
+    all_pods.first, all_pods.last = min(group.first for group in groups), max(group.last for group in groups)
     all_pods.problem = next((group.problem for group in groups if group.problem is not None), None)
     for group in groups:
         for part, value in group.parts.items():

@@ -19,7 +19,9 @@ from sparkrelease.decide.native import compared
 from sparkrelease.decide.promql import (
     BAD,
     EDGE,
+    FIRST,
     INFINITE_BUCKET,
+    LAST,
     TOTAL,
     Scope,
     Template,
@@ -42,6 +44,9 @@ _LOST = timedelta(minutes=5)
 
 _SLACK = 0.1
 """Part of a window by which a scrape may be late: scrapes a window apart may fall on either side of its end."""
+
+_TOGETHER = 200
+"""Samples a window divided by this apart are of one moment: at 15 s, what happens in 75 ms."""
 
 RESET, VANISHED, RETURNED, UNPLACED, UNSCRAPED, STALE_START, DOWN = (
     "reset",
@@ -106,7 +111,9 @@ def exact_query(template: Template, scope: Scope) -> str:
         conditions.append(_native_conditions(native, window))
         placed.append(f"histogram_count({native} offset {seconds(3 * window)})")
     up = Selector("up", ()).text(*within)
-    return joined([*counted, *_voids(conditions, placed, by), (DOWN, _down(up, by, window))])
+    voids = _voids(conditions, placed, by)
+    seen = [*watched, native] if native else watched
+    return joined([*counted, *voids, (DOWN, _down(up, by, window)), *_moments(seen, by, window)])
 
 
 def is_part(bad: Selector, total: Selector) -> bool:
@@ -162,6 +169,17 @@ def _down(up: str, by: str, window: timedelta) -> str:
     return f"count by ({by}) ({lost} or {found})"
 
 
+def _moments(watched: Sequence[str], by: str, window: timedelta) -> Iterator[tuple[str, str]]:
+    """When the first and the last of a Service's samples were taken; no row where that is when the newest of all was.
+
+    So a server that sees all through one target answers no row more than it would without.
+    """
+    taken = " or ".join(f"timestamp({series})" for series in watched)
+    newest = f"scalar(max({taken})) - {_number(window / _TOGETHER)}"
+    yield FIRST, f"(min by ({by}) ({taken}) < {newest})"
+    yield LAST, f"(max by ({by}) ({taken}) < {newest})"
+
+
 def _number(span: timedelta) -> str:
     return f"{span.total_seconds():.3f}"
 
@@ -172,8 +190,24 @@ def _number(span: timedelta) -> str:
 def window_of(found: Sorted | Missing, template: Template, end: datetime, stable: Place, canary: Place) -> Window:
     """The window that ends there, of two Services."""
     return Window(
-        end=end, length=template.window, canary=_side(found, template, canary), stable=_side(found, template, stable)
+        end=end,
+        length=template.window,
+        canary=_side(found, template, canary),
+        stable=_side(found, template, stable),
+        apart=_apart(found, template.window, stable, canary),
     )
+
+
+def _apart(found: Sorted | Missing, window: timedelta, stable: Place, canary: Place) -> bool:
+    """Whether the roles were seen at different moments. Several targets are none where both are seen through them."""
+    if isinstance(found, Missing):
+        return False
+    one, other = found.groups.get(stable), found.groups.get(canary)
+    if one is None or other is None:
+        return False
+    slack = (window / _TOGETHER).total_seconds()
+    pairs = ((one.first, other.first), (one.last, other.last))
+    return any(mine != theirs and abs(mine - theirs) > slack for mine, theirs in pairs)
 
 
 def _side(found: Sorted | Missing, template: Template, place: Place) -> Counts | Buckets | Missing:

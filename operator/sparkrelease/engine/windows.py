@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import is_not
 
 from sparkrelease.api.config import MetricsServer
 from sparkrelease.api.metrics import Attribution
@@ -39,6 +40,10 @@ class _Reader:
     """Number of the first question that names its Services."""
     ready: deque[Window]
     since: datetime | None = None
+    before: Window | None = None
+    """The last one that was counted: a window of roles scraped apart is looked at beside it."""
+    went_back: bool = False
+    """Whether the window before the first one was asked for, because nobody has it."""
     told: tuple[Window, ...] = ()
     pods: Mapping[Place, frozenset[str]] = field(default_factory=dict)
 
@@ -82,7 +87,10 @@ class WindowBatch(Asked):
         return nobody
 
     def since(self, key: ObjectKey, since: datetime) -> tuple[Window, ...]:
-        """The windows known that end after `since`, oldest first. What ends before is never given again."""
+        """The windows known that end after `since`, oldest first. What ends before is never given again.
+
+        Where the roles are scraped apart the window before the first of them comes along, if it is known.
+        """
         reader = self.readers.get(key)
         if reader is None:
             return ()
@@ -90,14 +98,16 @@ class WindowBatch(Asked):
             self._begin(key, reader, since)
         reader.since = since
         while reader.ready and reader.ready[0].end <= since:
-            reader.ready.popleft()
-        if len(reader.told) != len(reader.ready) or (reader.told and reader.told[-1] is not reader.ready[-1]):
-            reader.told = tuple(reader.ready)
+            reader.before = reader.ready.popleft()
+        told = (*_neighbour(reader), *reader.ready)
+        if len(told) != len(reader.told) or any(map(is_not, told, reader.told)):
+            reader.told = told
         return reader.told
 
     def _begin(self, key: ObjectKey, reader: _Reader, since: datetime) -> None:
         self._unwait(key)
         reader.ready.clear()
+        reader.before, reader.went_back = None, False
         self._wait(key, floor(since, self.template.window) + self.template.window)
 
     def _wait(self, key: ObjectKey, end: datetime) -> None:
@@ -152,7 +162,15 @@ class WindowBatch(Asked):
             if reader.joined > number:
                 self._wait(key, end)
                 continue
-            reader.ready.append(window_of(self._of(reader, answer), self.template, end, reader.stable, reader.canary))
+            window = window_of(self._of(reader, answer), self.template, end, reader.stable, reader.canary)
+            if window.apart and not reader.ready and reader.before is None and not reader.went_back:
+                reader.went_back = True
+                self._wait(key, end - self.template.window)
+                continue
+            if reader.since is not None and end <= reader.since:
+                reader.before = window
+            else:
+                reader.ready.append(window)
             self._wait(key, end + self.template.window)
 
     def _of(self, reader: _Reader, answer: Sorted | Missing) -> Sorted | Missing:
@@ -164,6 +182,10 @@ class WindowBatch(Asked):
         found = fold(answer, self.template, {place: now[place] | reader.pods.get(place, now[place]) for place in sides})
         reader.pods = now
         return found
+
+
+def _neighbour(reader: _Reader) -> tuple[Window, ...]:
+    return (reader.before,) if reader.before is not None and reader.ready and reader.ready[0].apart else ()
 
 
 class Windows:

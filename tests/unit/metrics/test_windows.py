@@ -18,7 +18,7 @@ from sparkrelease.api.metrics import Metric
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Buckets, Counts, Missing, Window
 from sparkrelease.decide.promql import EVERYTHING, Template, template_of
-from sparkrelease.decide.readings import sort_answer
+from sparkrelease.decide.readings import Group, Sorted, fold, sort_answer
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.decide.series import Answer, Row
 from sparkrelease.decide.windows import MOST_EDGES, exact_query, last_end, window_of, window_template
@@ -206,6 +206,31 @@ async def test_nobody_s_windows_are_not_asked_for() -> None:
     assert measured.windows(ObjectKey("x", "y"), {"http": T0}) == {}
 
 
+def scraped_apart(promql: str, at: datetime) -> Answer:
+    """As a server answers that scraped canary five seconds before stable."""
+    found = list(healthy(promql, at).rows)
+    if '"first"' in promql:
+        for part in ("first", "last"):
+            found.append(Row({"namespace": "trading", "service": "shop-canary", "sr_part": part}, at.timestamp() - 5))
+    return Answer(found)
+
+
+async def test_the_window_before_comes_along_where_roles_are_scraped_apart() -> None:
+    """A window of such roles is looked at beside the last one counted, which is asked for anew at first."""
+    source = FakeSource(lambda _, promql, at: scraped_apart(promql, at))
+    measured = measuring(source)
+    measured.follow(key(), compared())
+    measured.windows(key(), {"http": after(30)})
+    await until(measured, 40, 80)
+    assert asked_windows(source) == [after(45), after(30), after(60), after(75)]
+    told = measured.windows(key(), {"http": after(30)})["http"]
+    assert ends(told) == [30, 45, 60, 75]
+    assert all(window.apart for window in told)
+    assert measured.windows(key(), {"http": after(30)})["http"] is told
+    assert ends(measured.windows(key(), {"http": after(60)})["http"]) == [60, 75]
+    assert measured.windows(key(), {"http": after(75)})["http"] == ()
+
+
 # ---------------------------------------------------------------- reading one
 
 
@@ -244,6 +269,44 @@ def test_each_flag_voids_its_side_and_says_why(part: str, why: str, counts: dict
     assert found.reason is Reason.WINDOW_VOID
     assert why in found.message
     assert f'"{part}"' in exact_query(template(metric), EVERYTHING)
+
+
+@pytest.mark.parametrize(
+    ("stable", "canary_", "apart"),
+    [
+        ((), (), False),
+        ((-5, -5), (-5, -5), False),
+        ((-5, None), (-5, None), False),
+        ((-5, -5), (-5.05, -5.05), False),
+        ((), (-5, -5), True),
+        ((-5, -5), (), True),
+        ((-5, -5), (-6, -6), True),
+        ((-5, None), (-5, -5), True),
+        ((-5, -2), (-9, -2), True),
+    ],
+)
+@pytest.mark.parametrize("counts", [{"bad": 1, "total": 5}, {"le:+Inf": 5, "le:1": 4}])
+def test_roles_are_scraped_apart_where_their_samples_are_not_of_the_same_moments(
+    stable: Sequence[float | None], canary_: Sequence[float | None], apart: bool, counts: dict[str, float]
+) -> None:
+    """Seconds from the newest sample of all to the first and the last of each; none where they were taken then."""
+
+    def side(place: tuple[str, str], moments: Sequence[float | None]) -> list[Row]:
+        taken = zip(("first", "last"), moments, strict=False)
+        return rows(*place, T0, {**counts, **{part: T0.timestamp() + x for part, x in taken if x is not None}})
+
+    found = window(RATIO if "bad" in counts else LATENCY, *side(STABLE, stable), *side(CANARY, canary_))
+    assert found.apart is apart
+
+
+def test_pods_are_scraped_from_the_first_to_the_last_of_them() -> None:
+    made = template({**RATIO, "attribution": "pod"})
+    places = {("trading", name): (first, last) for name, first, last in (("a", 1.0, 1.0), ("b", 4.0, 4.0))}
+    groups = {place: Group(parts={"total": 5}, first=first, last=last) for place, (first, last) in places.items()}
+    groups["trading", "c"] = Group(parts={"total": 5})
+    folded = fold(Sorted(groups), made, {STABLE: ["a", "b"], CANARY: ["b", "c"]}).groups
+    assert (folded[STABLE].first, folded[STABLE].last) == (1.0, 4.0)
+    assert (folded[CANARY].first, folded[CANARY].last) == (4.0, float("inf"))
 
 
 @pytest.mark.parametrize(
