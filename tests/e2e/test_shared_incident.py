@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from testbed.shop import Shop
 
 LIMIT = 8.0
+COMPARED = {"tests": [{"metric": "http"}], "warmup": "0s"}
 BURST = {"name": "burst", "all": [{"metric": "http", "op": ">", "value": 0.2, "minEvents": 20}], "for": "3s"}
 """For longer than the one side is scraped after the other: which of them is the first is chance."""
 
@@ -50,7 +51,7 @@ def at_half(shop: Shop, **spec: object) -> None:
 def test_an_incident_of_both_steps_back_and_goes_back_only_after_its_limit(
     operator: Operator, cluster: Cluster, shop: Shop
 ) -> None:
-    at_half(shop, sharedRollbackAfter=f"{LIMIT:g}s")
+    at_half(shop, sharedRollbackAfter=f"{LIMIT:g}s", metrics=[ERRORS | {"every": "2s"}], comparison=COMPARED)
     since = cluster.audit_cursor()
     fail(cluster, shop, 0.6)
     shop.until_written(25, since, timeout=20)
@@ -68,6 +69,9 @@ def test_an_incident_of_both_steps_back_and_goes_back_only_after_its_limit(
     borne = datetime.fromisoformat(rollback["decidedAt"]) - datetime.fromisoformat(held["incident"]["since"])
     assert borne.total_seconds() >= LIMIT
     assert given(shop, since) == [25, 0]
+    compared = {v["rule"]: v["verdict"] for v in shop.status["verdicts"] if v["kind"] == "comparison"}
+    assert compared.keys() == {"comparison/http"}
+    assert compared["comparison/http"] != "Fail", "both failed alike, though their pods are scraped one after the other"
 
     evidence = checked(shop)
     told = [entry for entry in evidence.entries if entry["kind"] == "SharedIncident"]
