@@ -98,9 +98,20 @@ def _unheard(d: Draft, test: Test, known: TestState | None, begin: str) -> Judge
 
 
 def without_a_window(d: Draft) -> str | None:
-    """The metric of a test that no window of this run has come for, counted or not; None when each has had one."""
+    """The metric of a test that has had nothing but void windows in this run, or none; None when there is none."""
     tests = d.spec.comparison.tests if d.spec.comparison is not None else ()
-    return next((test.metric for test in tests if _known(d, test.metric) is None), None)
+    return next((test.metric for test in tests if _nothing_yet(d, test.metric)), None)
+
+
+def _nothing_yet(d: Draft, metric: str) -> bool:
+    known = _known(d, metric)
+    return known is None or (not known.windows and known.voided > 0)
+
+
+def first_windows(d: Draft, rule: str) -> bool:
+    """Whether a test's NoData is of its first few windows: a canary that has just got requests has no series yet."""
+    known = next((s for s in d.status.tests if rule in {rule_name(s.metric), s.metric.rpartition("/")[0]}), None)
+    return known is not None and not known.windows and 0 < known.voided < _VOID_FOR_LONG
 
 
 @per_spec

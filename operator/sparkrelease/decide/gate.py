@@ -54,7 +54,7 @@ def ask_gate(d: Draft, stage: StageStatus, length: timedelta) -> GateResult | No
     """
     unseen = without_a_window(d)
     if unseen is not None:
-        return GateResult(Verdict.INCONCLUSIVE, f"comparison/{unseen}: no window has come yet", {})
+        return GateResult(Verdict.INCONCLUSIVE, f"comparison/{unseen}: no window could be counted yet", {})
     if not thresholds_now(d):
         return _by_rules_that_act(d)
     if d.facts.gate is None:

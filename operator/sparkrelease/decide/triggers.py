@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import RuleVerdict, Verdict
 from sparkrelease.api.triggers import Leg, LegKind, Trigger, TriggerAction
+from sparkrelease.decide.comparison import first_windows
 from sparkrelease.decide.draft import Draft
 from sparkrelease.decide.facts import Role
 from sparkrelease.decide.legs.judge import judges_of
@@ -112,7 +113,7 @@ def hold_unjudged(d: Draft) -> None:
     telling = _telling(d.spec)
     for verdict in d.status.verdicts:
         acts = verdict.kind == "comparison" or (verdict.kind == "trigger" and verdict.rule in telling)
-        if acts and verdict.verdict in _UNJUDGED:
+        if acts and verdict.verdict in _UNJUDGED and not first_windows(d, verdict.rule):
             d.hold(Reason.named(verdict.reason), verdict.message)
 
 

@@ -304,6 +304,15 @@ def test_windows_that_stay_away_hold_and_the_next_that_counts_goes_on(side: Miss
     assert made.reason() == Reason.PROGRESSING
 
 
+@pytest.mark.parametrize("legs", [(), ({"metric": "http", "kind": "sequential"},)], ids=["test", "leg"])
+def test_the_first_windows_of_a_canary_that_just_got_requests_hold_nothing(legs: tuple[dict[str, object], ...]) -> None:
+    made = with_windows(world(*legs, comparison=COMPARED), VOID, 40)
+    assert made.reason() == Reason.PROGRESSING
+    assert made.weights == [1]
+    with_windows(made, VOID, 40)
+    assert made.reason() == Reason.WINDOW_VOID
+
+
 def test_a_sequential_leg_without_windows_holds_too() -> None:
     leg = {"metric": "http", "kind": "sequential"}
     made = with_windows(world(leg, thresholds=[]), None, 600)
