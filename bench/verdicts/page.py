@@ -65,8 +65,12 @@ METHOD = """\
 - **Argo Rollouts, documented**: the background analysis of its documentation (95 % success by `irate`, every 5 min,
   limit 3). **Tuned**: 99 % and p95 <= 400 ms over a minute, every minute, limit 3. Both begin after a minute:
   without a delay, five empty answers in the first 40 s abort a canary that has had no request yet.
-- **Flagger**: the two built-in checks with the documented limits, one check a minute, 15 passing ones per stage (30
-  for the last), threshold 1 (its default), 5 and 10; and at the tutorials' pace (10 to 50 % in steps of 10, then all).
+- **Flagger**: the two built-in checks with the documented limits, one check a minute. *Tutorial* is a Flagger as one
+  can run it: 10 to 50 % in steps of 10, then all, a step at each passing check. *Threshold 1* (its default), *5* and
+  *10* are one that does not exist, Flagger's judging on the stages above: it keeps a weight for 15 passing checks (30
+  at the last). The true one raises the weight at each, and of a weight that `stepWeights` names twice it always finds
+  the first place, so that it would never leave it; to stay as long it would need an interval as long, and check as
+  seldom.
 - **Kayenta**: points of a minute, judged every 5 minutes over all points so far, error ratio and p95, both
   critical, increase only, tolerance 0.25, confidence 0.98. A canary is never compared with points that do not
   exist: at 100 % it has the old ones.

@@ -93,5 +93,10 @@ BUILT_IN = (Check("request-success-rate", minimum=99.0), Check("request-duration
 
 
 def held(weights: Sequence[float], minutes: Sequence[int]) -> tuple[float, ...]:
-    """Weights that stay for several checks: a step of Flagger lasts one interval, so each is given once per check."""
+    """Weights that stay for several checks, which no Flagger has: a step of it lasts one interval.
+
+    Each weight is given once per check. The true one finds its place by the present weight, and of equal ones always
+    the first (nextStepWeight): it would stay there for ever. So this is Flagger's judging on stages of our length, and
+    not a configuration that could be run.
+    """
     return tuple(weight for weight, times in zip(weights, minutes, strict=True) for _ in range(times))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -193,6 +194,11 @@ def test_how_soon_a_defect_is_found_is_told_for_95_percent_of_the_runs_as_well(
         "the same, scraped every second, from 5 %: <= 10 s",
     ):
         assert found[goal] == f"median 45 s, 95 % of the runs {told}, 5 failed"
+
+
+def test_what_the_page_says_of_how_it_was_measured_is_what_the_program_says() -> None:
+    written = (Path(__file__).resolve().parents[3] / "docs" / "verdicts.md").read_text(encoding="utf-8")
+    assert page.HEAD in written and page.METHOD.rstrip() in written
 
 
 def test_the_page_has_every_rule_and_says_what_was_not_measured() -> None:
