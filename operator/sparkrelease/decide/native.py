@@ -15,7 +15,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -48,6 +48,10 @@ _COMPARED = 2
 
 _QUARTERS = (0.5, 0.5946035575013605, 0.7071067811865475, 0.8408964152537144)
 """Bounds at `_COMPARED` between a half and one, in the digits in which Prometheus has them."""
+
+
+_TELLING = (0.001, 0.8)
+"""Shares of slower events at which a bound may be compared, and a little beyond: those of a window vary."""
 
 
 class Bucket(NamedTuple):
@@ -218,26 +222,32 @@ def bounds_around(limit: float, scale: int) -> tuple[float, float]:
     return _bound(low, scale), _bound(high, scale)
 
 
-def compared(histogram: Histogram, most: int) -> dict[float, float]:
-    """At most so many bounds for a comparison, with the events at or below each: coarse ones, that are likely to stay.
+def compared(sides: Sequence[Histogram], most: int) -> list[dict[float, float]]:
+    """At most so many bounds for a comparison, the same ones for all sides, each with the events at or below it.
 
-    Of an exponential histogram those at the resolution `_COMPARED`, or coarser where they are too many: below and above
-    every filled bucket. They are bounds as long as the server's resolution is not coarser. Of others those there are,
-    and of too many those that are the same ones in every window, whatever else is filled.
+    Of an exponential histogram those at the resolution `_COMPARED`, below and above every filled bucket: bounds as long
+    as no resolution is coarser. Of others those there are. Of too many those stay at which the first side, by which
+    edges are chosen, tells something; then coarse ones.
     """
+    kept = sorted({bound for one in sides for bound in _lasting(one)})
+    if len(kept) > most:
+        kept = sorted(sorted(kept, key=partial(_untelling, sides[0]))[:most])
+    known = ([(bound, one.count_at(bound)) for bound in kept] for one in sides)
+    return [{bound: count for bound, count in counts if count is not None} for counts in known]
+
+
+def _lasting(histogram: Histogram) -> Iterable[float]:
     known = _positive(histogram)
-    kept = sorted(known, key=_place)[:most] if _scale(known) is None else _coarse(known, most)
-    counts = ((bound, histogram.count_at(bound)) for bound in sorted(kept))
-    return {bound: count for bound, count in counts if count is not None}
+    if _scale(known) is None:
+        return known
+    return (edge for bound in known for edge in bounds_around(bound, _COMPARED))
 
 
-def _coarse(known: Sequence[float], most: int) -> list[float]:
-    found: list[float] = []
-    for scale in range(_COMPARED, COARSEST - 1, -1):
-        found = sorted({edge for bound in known for edge in bounds_around(bound, scale)})
-        if len(found) <= most:
-            break
-    return found[:most]
+def _untelling(histogram: Histogram, bound: float) -> tuple[bool, int, int]:
+    """How little a bound tells of a histogram, and how fine it is; the rest is chance, the same in every window."""
+    count, level = histogram.count_at(bound), _level(bound)
+    slower = 1.0 if count is None or histogram.total <= 0 else 1 - count / histogram.total
+    return not _TELLING[0] <= slower <= _TELLING[1], level if level is not None else 0, _place(bound)
 
 
 def _place(bound: float) -> int:

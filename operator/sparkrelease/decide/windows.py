@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Buckets, Counts, Missing, Window
-from sparkrelease.decide.native import compared
+from sparkrelease.decide.native import Histogram, compared
 from sparkrelease.decide.promql import (
     BAD,
     EDGE,
@@ -189,13 +189,24 @@ def _number(span: timedelta) -> str:
 
 def window_of(found: Sorted | Missing, template: Template, end: datetime, stable: Place, canary: Place) -> Window:
     """The window that ends there, of two Services."""
+    both = _bounded(_side(found, template, stable), _side(found, template, canary))
     return Window(
         end=end,
         length=template.window,
-        canary=_side(found, template, canary),
-        stable=_side(found, template, stable),
+        canary=both[1],
+        stable=both[0],
         apart=_apart(found, template.window, stable, canary),
     )
+
+
+_Side = Counts | Buckets | Missing
+
+
+def _bounded(*sides: _Side | Histogram) -> list[_Side]:
+    """Native histograms as their counts at the same bounds; the first that is one is that by which edges are chosen."""
+    native = [side for side in sides if isinstance(side, Histogram)]
+    counts = iter(compared(native, MOST_EDGES) if native else ())
+    return [Buckets(next(counts), side.total) if isinstance(side, Histogram) else side for side in sides]
 
 
 def _apart(found: Sorted | Missing, window: timedelta, stable: Place, canary: Place) -> bool:
@@ -210,7 +221,7 @@ def _apart(found: Sorted | Missing, window: timedelta, stable: Place, canary: Pl
     return any(mine != theirs and abs(mine - theirs) > slack for mine, theirs in pairs)
 
 
-def _side(found: Sorted | Missing, template: Template, place: Place) -> Counts | Buckets | Missing:
+def _side(found: Sorted | Missing, template: Template, place: Place) -> _Side | Histogram:
     if isinstance(found, Missing):
         return _void(found.message)
     group = found.groups.get(place)
@@ -227,10 +238,9 @@ def _side(found: Sorted | Missing, template: Template, place: Place) -> Counts |
     return _void(read.message) if isinstance(read, Missing) else read
 
 
-def _histogram(group: Group) -> Buckets | Missing:
+def _histogram(group: Group) -> Buckets | Histogram | Missing:
     if not group.edges and group.native is not None:
-        native = as_histogram(group)
-        return native if isinstance(native, Missing) else Buckets(compared(native, MOST_EDGES), native.total)
+        return as_histogram(group)
     read = as_buckets(group)
     if isinstance(read, Missing):
         return read

@@ -259,12 +259,17 @@ def test_a_limit_of_many_digits_need_not_be_written_out() -> None:
 # ---------------------------------------------------------------- what is compared
 
 
+def alone(found: Histogram, most: int) -> dict[float, float]:
+    (bounds,) = compared([found], most)
+    return bounds
+
+
 @given(latencies, scales, st.integers(4, 48))
 def test_bounds_for_a_comparison_are_few_and_count_what_counting_does(
     values: list[float], scale: int, most: int
 ) -> None:
     assume(clear(values, scale))
-    found = compared(known(histogram_of(len(values), exponential(values, scale))), most)
+    found = alone(known(histogram_of(len(values), exponential(values, scale))), most)
     assert len(found) <= most
     assert list(found) == sorted(found)
     assert [*found.values()] == [counted(values, at) for at in found]
@@ -274,8 +279,7 @@ def test_bounds_for_a_comparison_are_few_and_count_what_counting_does(
 def test_they_stay_the_same_when_the_server_lowers_the_resolution(values: list[float], scale: int, lower: int) -> None:
     assume(clear(values, scale, min(lower, scale), 2))
     fine, coarse = (
-        compared(known(histogram_of(len(values), exponential(values, each))), 1000)
-        for each in (scale, min(lower, scale))
+        alone(known(histogram_of(len(values), exponential(values, each))), 1000) for each in (scale, min(lower, scale))
     )
     assert fine == pytest.approx(coarse)
     assert [*fine] == pytest.approx([*coarse])
@@ -283,15 +287,22 @@ def test_they_stay_the_same_when_the_server_lowers_the_resolution(values: list[f
 
 def test_custom_bounds_are_compared_as_they_are() -> None:
     edges = [0.1, 0.25, 0.5, 1]
-    assert compared(known(histogram_of(3, custom([0.05, 0.3, 0.7], edges))), 48) == {0.1: 1, 0.25: 1, 0.5: 2, 1: 3}
+    assert alone(known(histogram_of(3, custom([0.05, 0.3, 0.7], edges))), 48) == {0.1: 1, 0.25: 1, 0.5: 2, 1: 3}
 
 
-def test_of_too_many_custom_bounds_the_same_are_kept_in_every_window() -> None:
-    edges = [round(0.01 * place, 2) for place in range(1, 101)]
-    whole, part = ([edge - 0.001 for edge in edges[::step]] for step in (1, 2))
-    kept = [compared(known(histogram_of(len(values), custom(values, edges))), 48) for values in (whole, part)]
-    assert [len(one) for one in kept] == [48, 48]
-    assert set(kept[0]) == set(kept[1])
+def test_of_too_many_bounds_those_stay_that_tell_something_of_stable_and_are_the_same_of_both() -> None:
+    """A few requests are so fast or so slow that the whole spans twenty powers of two."""
+    busy = [0.1 * 1.05**place for place in range(60)] * 10
+    served = [*busy, *(1e-6 * 1.5**place for place in range(40))]
+    stable = known(histogram_of(len(served), exponential(served, 3)))
+    canary = known(histogram_of(603, exponential([*(4 * value for value in busy), 1e-5, 1e-3, 100.0], 3)))
+    ours, theirs = compared([stable, canary], 48)
+    slower = {at: 1 - counted(served, at) / len(served) for at in (bound(place, 2) for place in range(-80, 30))}
+    telling = [at for at, share in slower.items() if 0.005 <= share <= 0.6]
+    assert len(telling) > 10
+    assert all(any(math.isclose(at, edge) for edge in ours) for at in telling)
+    assert len(ours) == len(theirs) == 48 and ours.keys() == theirs.keys()
+    assert [*theirs.values()] == [canary.count_at(at) for at in theirs]
 
 
 def test_between_edges_that_count_the_same_every_edge_is_known() -> None:
