@@ -46,8 +46,10 @@ class PastServer:
 
     def rows(self, promql: str, at: float) -> Rows:
         """What a query answers at an instant."""
-        if self.reply is not None:
-            return self.reply(promql, at)
+        return self.reply(promql, at) if self.reply is not None else self.served(promql, at)
+
+    def served(self, promql: str, at: float) -> Rows:
+        """What the Services' requests come to, whatever `reply` says."""
         found = re.search(r"offset (\d+)(ms|s)", promql)
         window = float(found[1]) * _UNIT[found[2]] if found else 60.0
         parts = set(re.findall(r'"sr_part", "(\w+)"', promql))

@@ -18,7 +18,7 @@ import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
-from fakes.past import Burst, PastServer, Rows
+from fakes.past import Burst, PastServer
 from sparkrelease.cli.app import app
 from sparkrelease.cli.backtesting import read_incidents, read_span, read_time, roles_of
 from sparkrelease.cli.exits import CliError, ExitCode
@@ -177,13 +177,7 @@ def test_a_past_without_data_is_not_a_good_one(backtest: Callable[..., Result]) 
     """The server answers, and has no series of the Service from 13:00 on."""
     server = PastServer({"shop-stable": []})
 
-    def lost(promql: str, at: float) -> Rows:
-        server.reply = None
-        rows = server.rows(promql, at) if at < BEGIN + 3600 else []
-        server.reply = lost
-        return rows
-
-    server.reply = lost
+    server.reply = lambda promql, at: server.served(promql, at) if at < BEGIN + 3600 else []
     with server.serving():
         done = backtest(server, "-o", "json")
     found = json.loads(done.output)
