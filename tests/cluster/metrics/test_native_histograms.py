@@ -127,7 +127,8 @@ async def test_plan_and_backtest_read_native_histograms(native_shop: Shop, tmp_p
     queries = json.loads(planned.output)["queries"]
     assert [one for one in queries if "missing" in one] == []
     reading = next(one["canary"] for one in queries if one["purpose"] == "reading" and one["metric"] == "latency")
-    assert 0 == reading["le"]["0.25"] < max(reading["le"].values()) == reading["total"]
+    fast = [count for edge, count in reading["le"].items() if float(edge) <= 0.25]
+    assert max(fast, default=0) == 0 < max(reading["le"].values()) == reading["total"]
 
     roles = ["--stable", "shop-stable", "--canary", "shop-canary"]
     span = ["--from", (began + timedelta(seconds=5)).isoformat(), "--to", datetime.now(UTC).isoformat()]
