@@ -235,7 +235,7 @@ async def told(backend: Backend) -> Mapping[str, tuple[Story, Mapping[str, Metri
             story.served_before(name)
     await all_scraped(stories)
     stories[-1].down("a", is_down=True)
-    await backend_says(backend, f'count(up{{service="{stories[-1].name}-canary"}} offset 1s == 0) == 2')
+    await backend_says(backend, f'count(up{{pod=~"{stories[-1].name}-canary-a.*"}} offset 1s == 0) == 2')
     quiet_since = datetime.now(UTC)
     begin = quiet_since - timedelta(milliseconds=300)  # it is moved inwards to a tenth of a second
     await backend_says(backend, f"absent(timestamp(up) <= {quiet_since.timestamp():.3f})")
