@@ -184,17 +184,12 @@ class Effects:
             return Again(), self.gatherer.facts(release)
         if problem is not None:
             return await self._hold_for_evidence(release, step)
-        if plan.finalizer and not await self.reporter.finalizer(release, present=True):
-            return Again(RETRY), None
-        before, events = (release.status, release.active, release.frozen), len(step.events)
         self.take(release, plan, step)
         step.entries.clear()
         release.take_chain()
+        if plan.finalizer and not await self.reporter.finalizer(release, present=True):
+            return Again(RETRY), None
         if not await self.reporter.write(release):
-            release.status, active, release.frozen = before
-            release.take_owed()
-            self.follow(release, active=active)
-            del step.events[events:]
             return Again(RETRY), None
         self.reporter.say(release, step.events)
         step.events.clear()

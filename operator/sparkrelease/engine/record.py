@@ -37,23 +37,14 @@ class Recorder:
         release.chain = Chain(run=run, stored=status.evidence, pending=status.pending_evidence)
 
     async def record(self, release: Release, run: str, drafts: Sequence[EntryDraft], now: datetime) -> Problem | None:
-        """Stores the drafts, and what is pending before them, for the run; a Problem when anything is left unstored.
-
-        What was stored for a decision that is not in the status yet is not stored twice.
-        """
+        """Stores the drafts, and what is pending before them, for the run; a Problem when anything is left unstored."""
         chain = release.chain
-        signature = signature_of(run, drafts)
-        if signature == chain.recorded and not chain.pending:
-            return None
         if run != chain.run:
             if chain.pending and (problem := await self._store(release, chain.pending)):
                 return problem
             self._turn_to(release, run)
         lines = release.chain.pending + self._linked(release, drafts, now)
-        problem = await self._store(release, lines) if lines else None
-        if problem is None and drafts:
-            release.chain.recorded = signature
-        return problem
+        return await self._store(release, lines) if lines else None
 
     async def record_or_keep(self, release: Release, run: str, drafts: Sequence[EntryDraft], now: datetime) -> None:
         """Stores the drafts if that goes quickly; else they stay pending and the decision does not wait for them."""
@@ -162,8 +153,3 @@ class Recorder:
     def _behind(self, chain: Chain, lines: tuple[str, ...]) -> tuple[str, ...]:
         """Lines that are not stored yet, linked behind what is."""
         return tuple(one.line for one in relink(lines, head=chain.stored.head, number=chain.stored.entries))
-
-
-def signature_of(run: str, drafts: Sequence[EntryDraft]) -> tuple[str, ...]:
-    """What makes two recordings the same decision: run and kinds; numbers and times differ between two looks."""
-    return (run, *(draft.kind.value for draft in drafts)) if drafts else ()

@@ -36,8 +36,6 @@ class Chain:
     run: str = ""
     stored: EvidenceStatus = field(default_factory=EvidenceStatus)
     pending: tuple[str, ...] = ()
-    recorded: tuple[str, ...] = ()
-    """Signature of the drafts stored last whose decision is not in the status yet: a repeated round skips them."""
     problem: Problem | None = None
     failures: int = 0
     try_again_at: float = 0.0

@@ -154,7 +154,6 @@ class Reporter:
             if written.outcome is WriteOutcome.DONE:
                 release.written, release.written_at = status, world.clock.monotonic()
                 release.write_failures = 0
-                release.chain.recorded = ()
                 self._answered(release, written)
                 return True
             if not await self._recover(release, written, version):

@@ -5,19 +5,29 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
+
 from fakes.measuring import BAD
 from fakes.rig import Rig, order
 from sparkrelease.api.command import Command, Verb, format_command
 from sparkrelease.api.conditions import ConditionType, find
+from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Phase
 from sparkrelease.decide.evidence import parse_entry, verify
-from sparkrelease.decide.facts import Side
+from sparkrelease.decide.facts import Missing, Side
+from sparkrelease.decide.replay import replay
 from unit.engine.test_crashes import assert_whole_evidence, chain_of
 
 if TYPE_CHECKING:
     from fakes.cluster import Call
+    from sparkrelease.decide.evidence import Entry
     from sparkrelease.decide.plan import RouteAction
+    from sparkrelease.ports.cluster import ObjectKey
     from sparkrelease.ports.traffic import Applied, Target
+
+
+def entries_of(rig: Rig, key: ObjectKey) -> list[Entry]:
+    return [entry for entry in map(parse_entry, chain_of(rig, key)) if entry is not None]
 
 
 async def test_a_good_version_walks_up_is_promoted_and_settles() -> None:
@@ -109,6 +119,37 @@ async def test_no_raise_while_the_status_cannot_be_written() -> None:
     assert rig.route().weight == 10
     rig.cluster.fault = lambda _: None
     await rig.until(lambda: rig.route().weight == 50, within=120)
+
+
+@pytest.mark.parametrize("kind", ["status", "finalizer"])
+async def test_what_evidence_tells_stands_whether_or_not_the_next_write_succeeds(kind: str) -> None:
+    """Nothing is decided from what was before it: a gate that passed has passed, although canary is blind by then."""
+    rig = Rig()
+    key = rig.release()
+    rig.cluster.fault = lambda call: "fail" if call.kind == kind and call.number >= fails_from else None
+    fails_from = 0 if kind == "finalizer" else 10**9
+    await rig.start()
+    if kind == "status":
+        await rig.until(lambda: rig.route().weight == 10)
+        fails_from = rig.cluster.calls[-1].number + 1
+        await rig.seconds(5)
+        assert [entry.kind for entry in entries_of(rig, key)][-2:] == ["GatePassed", "StageEntered"]
+    assert rig.route().weight == (10 if kind == "status" else 0)
+    if kind == "finalizer":
+        rig.cluster.roll_out("shop", "web-canary", "fp2", ready=0)
+    rig.measuring.canary[key] = Missing(Reason.NO_DATA, "gone")
+    await rig.seconds(4)
+    rig.cluster.fault = lambda _: None
+    rig.cluster.roll_out("shop", "web-canary", "fp2")
+    await rig.seconds(4)
+    del rig.measuring.canary[key]
+    await rig.until(lambda: rig.status(key).run is not None and rig.status(key).run.promoted_at is not None, within=180)
+    told = [entry.kind for entry in entries_of(rig, key)]
+    assert (told.count("RunStarted"), told.count("StageEntered"), told.count("GatePassed")) == (1, 2, 2)
+    await rig.seconds(40)
+    lines = chain_of(rig, key)
+    replayed = replay(entries_of(rig, key))
+    assert (replayed.difference, replayed.entries) == (None, len(lines))
 
 
 async def test_a_route_that_refuses_is_tried_for_ever_and_loudly() -> None:
