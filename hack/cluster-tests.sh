@@ -2,16 +2,18 @@
 # Runs the cluster tests: hack/cluster-tests.sh PYTEST [arguments of the run side by side]
 #
 # Several clusters share the processors, and a deadline can be missed there for want of them. What failed is tried once
-# more, alone, and named in the last lines whatever comes of it. More than a few failures are no matter of chance.
+# more, alone, and named in the last lines whatever comes of it. Failures in more than a few files are no matter of
+# chance; those of one file have mostly one cause, for its tests share what is set up for them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 pytest=${1:?usage: hack/cluster-tests.sh PYTEST [arguments]}
 shift
-few=8 # one in a hundred
+few=8 # one file in twenty
 record=.pytest_cache/v/cache/lastfailed
 
 failed() { sed -n 's/^ *"\(.*\)": true,\{0,1\}$/\1/p' "$record"; }
+files() { sed 's/::.*//' | sort -u | grep -c .; }
 
 rm -f "$record"
 "$pytest" -q -m cluster "$@"
@@ -20,8 +22,9 @@ code=$?
 
 names=$(failed)
 count=$(grep -c . <<<"$names")
-if ((count == 0 || count > few)); then
-    echo "$count tests failed; up to $few would be tried once more, alone"
+of=$(files <<<"$names")
+if ((count == 0 || of > few)); then
+    echo "$count tests of $of files failed; those of up to $few files would be tried once more, alone"
     exit 1
 fi
 

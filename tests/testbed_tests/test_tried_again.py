@@ -57,9 +57,17 @@ def test_what_fails_alone_too_fails_the_run(tmp_path: Path) -> None:
     assert lines[-1] == "  tests/a.py::one"
 
 
-def test_many_failures_are_not_tried_again(tmp_path: Path) -> None:
-    code, _, calls = run(tmp_path, 1, 0, [f"tests/a.py::test_{n}" for n in range(9)])
+def test_failures_in_many_files_are_not_tried_again(tmp_path: Path) -> None:
+    code, lines, calls = run(tmp_path, 1, 0, [f"tests/{n}.py::test_one" for n in range(9)])
     assert (code, len(calls)) == (1, 1)
+    assert lines[-1].startswith("9 tests of 9 files failed")
+
+
+def test_the_tests_of_one_file_fail_together_and_are_tried_again_together(tmp_path: Path) -> None:
+    """What is set up for all of them was not there in time."""
+    code, lines, calls = run(tmp_path, 1, 0, [f"tests/a.py::test_{n}" for n in range(9)])
+    assert (code, len(calls)) == (0, 2)
+    assert lines[-10].startswith("UNSTEADY: 9 failed")
 
 
 @pytest.mark.parametrize("code", [2, 3, 4, 5])

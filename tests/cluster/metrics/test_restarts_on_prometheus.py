@@ -92,12 +92,12 @@ class Story:
         for one in self.pods[name]:
             one.down = is_down
 
-    async def scraped(self, name: str) -> None:
-        """Until the server has seen all that the pod counts now."""
+    async def scraped(self, name: str, ago: str = "0s") -> None:
+        """Until the server has seen, for so long, all that the pod counts now."""
         pod, timed = self.pods[name]
         wanted = {
-            f'sum(requests_total{{pod="{pod.name}"}})': (pod.good or 0) + (pod.bad or 0),
-            f'histogram_count(duration_seconds{{pod="{timed.name}"}})': len(timed.observed or []),
+            f'sum(requests_total{{pod="{pod.name}"}} offset {ago})': (pod.good or 0) + (pod.bad or 0),
+            f'histogram_count(duration_seconds{{pod="{timed.name}"}} offset {ago})': len(timed.observed or []),
         }
         for promql, count in wanted.items():
             await backend_says(self.backend, f"{promql} == {count}")
@@ -220,9 +220,9 @@ def spec_of(name: str) -> ResolvedSpec:
     return release(traffic=traffic, metrics=METRICS, thresholds=THRESHOLDS, triggers=[])
 
 
-async def all_scraped(stories: Iterable[Story]) -> None:
-    """Until the server has seen all that any pod counts."""
-    await asyncio.gather(*(story.scraped(name) for story in stories for name in story.pods))
+async def all_scraped(stories: Iterable[Story], ago: str = "0s") -> None:
+    """Until the server has seen, for so long, all that any pod counts."""
+    await asyncio.gather(*(story.scraped(name, ago) for story in stories for name in story.pods))
 
 
 async def told(backend: Backend) -> Mapping[str, tuple[Story, Mapping[str, MetricFacts]]]:
@@ -240,7 +240,7 @@ async def told(backend: Backend) -> Mapping[str, tuple[Story, Mapping[str, Metri
     begin = quiet_since - timedelta(milliseconds=300)  # it is moved inwards to a tenth of a second
     await backend_says(backend, f"absent(timestamp(up) <= {quiet_since.timestamp():.3f})")
     await asyncio.gather(*(STORIES[story.name].happens(story) for story in stories))
-    await all_scraped(stories)
+    await all_scraped(stories, ago="1s")  # the end of what a gate asks of is moved inwards to a tenth of a second, too
     now = datetime.now(UTC)
     declared = config(backend.url, timeout="30s")
     source = PrometheusSource(declared.servers)
