@@ -74,5 +74,5 @@ def work(job: Job) -> list[Run]:
         back = result.ending is Ending.ROLLED_BACK
         after = result.after.total_seconds() if back and result.after is not None else None
         rule = result.rule if back else result.ending.value
-        found.append(Run(after, result.failed, result.requests, rule, result.sentence))
+        found.append(Run(after, result.failed, result.requests, rule, result.sentence, result.lasted.total_seconds()))
     return found

@@ -13,6 +13,7 @@ from scipy.stats import beta
 
 from bench.verdicts.cells import Cell
 from bench.verdicts.others import Run
+from sparkrelease.simulate.outcome import Ending
 
 FILE = Path(__file__).parent.parent / "results" / "verdicts" / "figures.json"
 _NEVER = float("inf")
@@ -31,6 +32,9 @@ class Figure:
     held: int
     rules: Mapping[str, int]
     sentence: str
+    promoted: int = 0
+    promoted_after: float | None = None
+    """Median of the minutes from the start to the promotion, of the runs that were promoted."""
 
     @property
     def share(self) -> float:
@@ -49,6 +53,7 @@ def figure(cell: Cell, runs: Sequence[Run]) -> Figure:
     lost = sorted(run.requests if cell.by_requests else run.failed for run in runs)
     rules = Counter(run.rule for run in runs if run.after is not None and run.rule)
     most = rules.most_common(1)
+    promoted = sorted(run.lasted / 60 for run in runs if run.rule == Ending.PROMOTED.value)
     sentence = next((run.sentence for run in runs if most and run.rule == most[0][0]), "")
     return Figure(
         runs=len(runs),
@@ -57,9 +62,11 @@ def figure(cell: Cell, runs: Sequence[Run]) -> Figure:
         after_95=_finite(after[_last(len(after))]),
         lost=_middle(lost),
         lost_95=lost[_last(len(lost))],
-        held=sum(run.rule == "held" for run in runs),
+        held=sum(run.rule == Ending.HELD.value for run in runs),
         rules=dict(rules.most_common()),
         sentence=sentence,
+        promoted=len(promoted),
+        promoted_after=_middle(promoted) if promoted else None,
     )
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from bench.verdicts.cells import BASE_ERRORS, ERRORS, HEALTHY, RATES, SLOWER, Cell
+from bench.verdicts.cells import BASE_ERRORS, ERRORS, HEALTHY, LATE, RATES, SLOWER, Cell
 from bench.verdicts.engine import NAME
 from bench.verdicts.figures import Figure, Figures
 from bench.verdicts.others import ORACLE, TOLERANT
@@ -52,6 +52,8 @@ def goals(main: Figures, fast: Figures, rule: str = NAME) -> Iterator[Verdict]:
         for scenario in ERRORS:
             limit = 2.0 if scenario.errors == 0.005 else 1.5
             yield _lost(main, Cell(scenario, rps), rule, limit)
+    for rps in RATES[1:]:
+        yield _lost(main, Cell(LATE, rps), rule, 1.5)
     for scenario, limit in ((SLOWER[3], 2.0), (SLOWER[1], 4.0)):
         yield _lost(main, Cell(scenario, 500.0), rule, limit)
     strong = Cell(ERRORS[4], 50.0).name

@@ -37,13 +37,17 @@ _DELAY = 60.0
 
 @dataclass(frozen=True)
 class Run:
-    """What came of one run: seconds from the harm to the decision (None: never), and requests canary lost."""
+    """What came of one run: seconds from the harm to the decision (None: never), and requests canary lost.
+
+    `lasted` is how long it took to its end, in seconds; of our own rules alone.
+    """
 
     after: float | None
     failed: int
     requests: int
     rule: str = ""
     sentence: str = ""
+    lasted: float = 0.0
 
 
 def try_others(cell: Cell, variant: Variant, runs: int) -> dict[str, list[Run]]:

@@ -13,6 +13,7 @@ from bench.verdicts.cells import (
     ALPHA_OF_ERRORS,
     ERRORS,
     HEALTHY,
+    LATE,
     MAIN,
     RATES,
     SLOWER,
@@ -146,6 +147,21 @@ def test_a_run_that_never_went_back_is_the_longest_and_loses_what_it_served() ->
     one = figure(STRONG, runs)
     assert (one.back, one.after, one.after_95, one.lost, one.sentence) == (2, 2.0, None, 5.0, "burst: so")
     assert figure(Cell(SLOWER[3], 50.0), runs).lost == 95
+
+
+def test_releases_without_fault_are_told_by_what_became_of_them() -> None:
+    ends = [("promoted", 90.0), ("promoted", 100.0), ("promoted", 104.0), ("held", 270.0)]
+    one = figure(Cell(HEALTHY[0], 5.0), [Run(None, 0, 10, rule, lasted=60 * minutes) for rule, minutes in ends])
+    assert (one.promoted, one.promoted_after, one.held) == (3, 100.0, 1)
+    text = "\n".join(page.got_through({Cell(HEALTHY[0], 5.0).name: {NAME: one}}))
+    assert "| healthy | SparkRelease | 75 %, 100'; held 25 % | - | - |" in text
+
+
+def test_a_defect_that_comes_late_has_a_goal_too() -> None:
+    ours, best = (Figure(10, 10, 1.0, 2.0, lost, 9, 0, {}, "") for lost in (28.0, 9.0))
+    told = {one.goal: one for one in goals({Cell(LATE, 50.0).name: {NAME: ours, ORACLE: best}}, {})}
+    late = told["failed requests until rollback, late errors 2 % from 35m, 50/s: <= 1.5x the oracle"]
+    assert (late.reached, late.found) == (Reached.NO, "3.1x (28 of 9)")
 
 
 @pytest.mark.parametrize(("back", "runs", "at_most"), [(0, 300, 0.99), (3, 300, 2.56), (5, 5, 100.0)])
