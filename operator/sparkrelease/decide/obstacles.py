@@ -129,8 +129,22 @@ def _pods(d: Draft) -> Problem | None:
         return Problem(Reason.CANARY_NOT_READY, f"{canary.ready} ready and {canary.not_ready} unready canary endpoints")
     if nothing_differs(d) and not d.facts.one_workload:
         _note_baseline(d, stable.fingerprint or "")
+        if (settled := _still_there(d)) is not None:
+            text = f"stable and canary run the pods of {settled.version}; roll {d.facts.wanted_version} out on canary"
+            return Problem(Reason.CANARY_NOT_READY, text)
         return Problem(Reason.NOTHING_TO_RELEASE, f"canary runs what stable runs ({stable.fingerprint})")
     return None
+
+
+def _still_there(d: Draft) -> Settled | None:
+    """The version both sides run, where a run brought it there and another one is wanted.
+
+    What was found on both sides has the name it was found with, and another name for it releases nothing.
+    """
+    settled = d.status.settled
+    if settled is None or settled.observed or is_managed(d) or settled.version == d.facts.wanted_version:
+        return None
+    return settled
 
 
 def _note_baseline(d: Draft, fingerprint: str) -> None:

@@ -93,6 +93,30 @@ def test_what_was_said_of_the_version_before_is_not_said_of_the_next_one() -> No
     assert not waited_for(other, ConditionType.ROLLED_BACK)
 
 
+def test_ready_is_not_said_of_a_version_whose_pods_are_nowhere_yet() -> None:
+    """Git applies the object and the workload in one go, and the pods come later."""
+    world = settled()
+    world.canary = replace(world.canary, fingerprints=FP2)
+    assert waited_for(world, ConditionType.READY)
+    edit(world, version="v3")
+    assert not waited_for(world, ConditionType.READY)
+    assert world.why() == "CanaryNotReady: stable and canary run the pods of v2; roll v3 out on canary"
+    assert world.condition(ConditionType.STALLED) != "True"
+    world.canary = replace(world.canary, fingerprints=FP3)
+    world.run_for(20)
+    assert world.status.run is not None
+    assert (world.status.run.version, world.status.run.end) == ("v3", None)
+
+
+def test_another_name_for_what_was_found_on_both_sides_is_nothing_to_release() -> None:
+    world = World()
+    world.canary = replace(world.canary, fingerprints=FP1)
+    world.run_for(20)
+    edit(world, version="v3")
+    assert waited_for(world, ConditionType.READY)
+    assert world.reason() == Reason.NOTHING_TO_RELEASE
+
+
 def test_renewing_is_no_flip() -> None:
     world = settled()
     before = find(world.status.conditions, ConditionType.PROMOTED)
