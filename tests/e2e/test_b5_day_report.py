@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 
 FLAG = "spark-feature-flag"
 BOXES = {threshold["name"]: threshold for threshold in policy_written(FLAG)["thresholds"]}
-FEW_CLIENTS: Mapping[str, Any] = {"thresholds": [BOXES["score-rate"]]}
-"""A release whose scores come at the pace of its clients, and not at that of the day."""
+FEW_CLIENTS: Mapping[str, Any] = {
+    "thresholds": [BOXES["score-rate"]],
+    "stages": [{"name": "preview", "weight": 100, "duration": "36s"}],
+}
+"""A release whose scores come at the pace of its clients, and not at that of the day. Its day begins when those with
+many clients have had their first check: gates of all at once take the processors from whoever serves."""
 
 WELL, SILENT = Case("well", policy=FLAG, rps=90), Case("stream-staleness", policy=FLAG, rps=90)
 ERRORS = Case("errors", policy=FLAG, rps=90)
