@@ -222,6 +222,9 @@ def _told_sides(counted: Counted | None) -> dict[str, object]:
 # ---------------------------------------------------------------- what people read
 
 
+_MOVED = ", because stable's level moves and the roles are scraped at different moments"
+
+
 def _judge(test: Test, counted: Counted | None, begin: str, end: str) -> Judgement:
     if counted is None:
         return _waits(Reason.INSUFFICIENT_TRAFFIC, f"{begin}no window has been counted yet")
@@ -233,8 +236,8 @@ def _judge(test: Test, counted: Counted | None, begin: str, end: str) -> Judgeme
     if known.e >= test.limit:
         text = f"{facts}; worse than {test.margin:g}x stable, anytime p={min(1.0, 1 / known.e):.1g}{end}"
         return Judgement(Verdict.FAIL, Reason.WORSE_THAN_STABLE, value, text)
-    if state.last is Seen.VOID and (state.in_a_row >= _VOID_FOR_LONG or not known.windows):
-        text = f"{facts}; the last {state.in_a_row} windows are void"
+    if state.last.void and (state.in_a_row >= _VOID_FOR_LONG or not known.windows):
+        text = f"{facts}; the last {state.in_a_row} windows are void{_MOVED if state.last is Seen.MOVED else ''}"
         return Judgement(Verdict.NO_DATA, Reason.WINDOW_VOID, value, text)
     if state.last is Seen.WARMING and not known.windows:
         return _waits(Reason.WARMING_UP, f"{begin}the weight has just risen")

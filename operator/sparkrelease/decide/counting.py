@@ -106,7 +106,7 @@ def advance(test: Test, known: TestState | None, windows: Sequence[Window], by: 
         around = apart.around(windows, place) if window.apart else ()
         state, moved = _add(test, state, window, around, by)
         counted += state.last is Seen.COUNTED
-        voided += state.last is Seen.VOID
+        voided += state.last.void
         if moved or state.begun != begun:
             any_moved, logs = True, _evidence(state, by.stages)
             e = max(e, _e_value(test, state, logs))
@@ -192,8 +192,8 @@ def _add(test: Test, state: State, window: Window, around: Sequence[Window], by:
     if numbers.canary <= 0 or numbers.stable <= 0:
         return _note(state, Seen.RESTED), False
     spread = by.spread * (_MINUTE / window.length)
-    if window.apart and not _stands_still(test, state.channels, around, spread):
-        return _note(state, Seen.VOID), False
+    if window.apart and (spoilt := _spoilt(test, state.channels, around, spread)) is not None:
+        return _note(state, spoilt), False
     stratum = eprocess.stratum(h, numbers.canary, numbers.stable, spread)
     channels = tuple(
         [
@@ -208,18 +208,20 @@ def _add(test: Test, state: State, window: Window, around: Sequence[Window], by:
     return counted, any(canary + stable > 0 for canary, stable in numbers.bad)
 
 
-def _stands_still(test: Test, channels: Sequence[Channel], around: Sequence[Window], spread: float) -> bool:
-    """Whether stable's level is known in all these windows, and the same."""
+def _spoilt(test: Test, channels: Sequence[Channel], around: Sequence[Window], spread: float) -> Seen | None:
+    """What makes a window void among these: stable's level is not known in all of them, or moved; else None."""
     bad: list[list[float]] = []
     total: list[float] = []
     for one in around:
         found = None if isinstance(one.stable, Missing) else _bad(channels, one.stable)
         if isinstance(one.stable, Missing) or found is None:
-            return False
+            return Seen.VOID
         bad.append(found)
         total.append(one.stable.total)
     variance = apart.tolerated(spread, test.margin)
-    return bool(bad) and apart.stands_still([*zip(*bad, strict=True)], total, variance)
+    if not bad:
+        return Seen.VOID
+    return None if apart.stands_still([*zip(*bad, strict=True)], total, variance) else Seen.MOVED
 
 
 def _note(state: State, seen: Seen) -> State:
@@ -228,7 +230,8 @@ def _note(state: State, seen: Seen) -> State:
 
 
 def _in_a_row(state: State, seen: Seen) -> int:
-    return min(state.in_a_row + 1, _MOST_IN_A_ROW) if state.last is seen else 1
+    same = state.last is seen or (state.last.void and seen.void)
+    return min(state.in_a_row + 1, _MOST_IN_A_ROW) if same else 1
 
 
 def _begin_stage(state: State, h: Hypotheses, by: Setting) -> State:

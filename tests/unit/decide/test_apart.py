@@ -153,6 +153,19 @@ def test_a_window_is_void_where_stable_is_unknown_beside_it(unknown: Side, place
     assert ends(count(ERRORS, None, windows(*sides)))[0] == 0
 
 
+def test_that_stable_s_level_moved_is_told_from_what_nobody_knows_and_both_are_void_in_a_row() -> None:
+    moving = [CALM, STORM] * 3
+    known = count(ERRORS, None, windows(*moving, VOID, CALM))
+    assert ends(known) == (0, 6)
+    found = [count(ERRORS, None, windows(*moving[:place])) for place in (4, 6)]
+    states = [read(ERRORS, one) for one in (*found, known) if one is not None]
+    assert [(state.last, state.in_a_row) for state in states if state] == [
+        (Seen.MOVED, 2),
+        (Seen.MOVED, 4),
+        (Seen.VOID, 6),
+    ]
+
+
 def test_a_window_is_void_where_there_is_none_right_before_or_after_it() -> None:
     calm = windows(*[CALM] * 4)
     assert ends(count(ERRORS, None, calm[1:3])) == (0, 1), "none before it"

@@ -163,6 +163,19 @@ def test_nothing_counted_is_no_pass() -> None:
     assert bench.verdict().verdict is Verdict.INCONCLUSIVE
 
 
+def test_windows_that_are_void_for_a_moving_level_say_so() -> None:
+    bench = Bench()
+    levels = [(Counts(5, 5000), Counts(1000, 5000))[place % 2] for place in range(6)]
+    bench.place = len(levels)
+    told = [Window(START + place * EVERY, EVERY, level, level, apart=True) for place, level in enumerate(levels)]
+    bench.round({"http": tuple(told)})
+    said = bench.verdict()
+    assert (said.verdict, said.reason) == (Verdict.NO_DATA, Reason.WINDOW_VOID.value)
+    assert said.message.endswith(
+        "; the last 4 windows are void, because stable's level moves and the roles are scraped at different moments"
+    )
+
+
 def test_void_windows_are_no_data_until_one_is_counted() -> None:
     bench = Bench()
     bench.see(http=(VOID, Counts(0, 1000)))

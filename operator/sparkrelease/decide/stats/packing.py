@@ -41,6 +41,13 @@ class Seen(IntEnum):
     """One role had no request, so there was nothing to compare."""
     WARMING = 3
     VOID = 4
+    MOVED = 5
+    """Void, because stable's level moved while the roles are scraped at different moments."""
+
+    @property
+    def void(self) -> bool:
+        """Whether it says nothing because its counts cannot be relied on."""
+        return self in {Seen.VOID, Seen.MOVED}
 
 
 @dataclass(frozen=True, slots=True)
