@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster
     from testbed.sole_operator import SoleOperator
 
+pytestmark = pytest.mark.crowded
+
 ROLLBACK = 5 * 60
 """Seconds."""
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster
     from testbed.sole_operator import SoleOperator
 
+pytestmark = pytest.mark.crowded
+
 STAGES = [{"name": "half", "weight": 50, "duration": "10s"}, {"name": "full", "weight": 100, "duration": "10s"}]
 NOT_BY_ITSELF: Mapping[str, Any] = {
     "stages": [{"name": "quarter", "weight": 25, "duration": "10s"}],

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster
     from testbed.sole_operator import SoleOperator
 
+pytestmark = pytest.mark.crowded
+
 CASES = (
     Case("api-p95", "slow-answers", rps=20),
     Case("http-5xx", "server-errors", rps=20),

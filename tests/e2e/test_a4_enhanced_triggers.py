@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster
     from testbed.sole_operator import SoleOperator
 
+pytestmark = pytest.mark.crowded
+
 CASES = (
     Case("correlated-degradation", "risk-and-errors", rps=100),
     Case("non-improving-latency", "lock-contention", rps=20),

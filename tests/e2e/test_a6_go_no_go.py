@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster, Operator
     from testbed.shop import Shop
 
+pytestmark = pytest.mark.crowded
+
 DEVOPS = User("lena@example.org", ("devops", "approvers"))
 CTO = User("mira@example.org", ("cto", "approvers"))
 OWNER = User("joão@example.org", ("product", "approvers"))

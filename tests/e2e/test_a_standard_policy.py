@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster
     from testbed.sole_operator import SoleOperator
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.crowded]
 
 POLICY = "spark-standard"
 CHECKED = 150

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster
     from testbed.sole_operator import SoleOperator
 
+pytestmark = pytest.mark.crowded
+
 RPS = 10.0
 FAULTS = {"slow": "very-slow-answers", "stale": "stream-silent", "unsure": "unsure-model"}
 """By rule that does not roll back, what it is there for. The fourth rule is tried where a stream was stale before."""

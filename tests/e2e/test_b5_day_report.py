@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster
     from testbed.sole_operator import SoleOperator
 
+pytestmark = pytest.mark.crowded
+
 FLAG = "spark-feature-flag"
 BOXES = {threshold["name"]: threshold for threshold in policy_written(FLAG)["thresholds"]}
 FEW_CLIENTS: Mapping[str, Any] = {

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster
     from testbed.sole_operator import SoleOperator
 
+pytestmark = pytest.mark.crowded
+
 FLEET = 50
 MINUTE = 3.0
 """Seconds that stand for a minute here."""

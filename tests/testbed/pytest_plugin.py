@@ -17,12 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 
 from testbed import binaries, namespace, parts, paths, session
 from testbed.alertmanager import Alertmanager
 from testbed.cluster import Cluster
 from testbed.kindlane.host import KindError, require
 from testbed.registry import Registry
+from testbed.sharing import CrowdsApart
 from testbed.toolchain import BuildError
 
 FAILURES = paths.PROJECT / ".testbed" / "failures"
@@ -55,6 +57,11 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         option.tx = [f"popen//python={worker}"] * option.clusters
         option.dist, option.loadscopereorder = "loadfile", False
         os.environ.update(paths.python_environment())  # how a worker finds testbed.inside
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> CrowdsApart | None:
+    return CrowdsApart(config, log) if config.option.clusters > 1 else None
 
 
 @pytest.hookimpl(tryfirst=True)
