@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,10 +12,12 @@ import pytest
 from aiohttp import web
 
 from fakes.preflight import FakeSource
+from sparkrelease.adapters.preflight.artifacts import READERS, Artifacts
 from sparkrelease.adapters.preflight.runner import GETS, ClusterRunner
 from sparkrelease.api.config import PreflightConfig
 from sparkrelease.api.status import Verdict
 from sparkrelease.decide.facts import Check
+from sparkrelease.decide.preflight.answers import FileAnswer
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.engine import checks as module
 from sparkrelease.engine.checks import Checks
@@ -143,3 +146,49 @@ async def test_an_endpoint_within_the_timeout_passes_with_the_seconds_it_took(ch
     assert check.verdict is Verdict.PASS
     assert float(check.details["seconds"]) >= 0.05
     assert check.message == f"200 in {check.details['seconds']} s"
+
+
+# ---------------------------------------------------------------- files
+
+
+class Reader:
+    """In place of the process that reads a file: reads nothing before it may."""
+
+    def __init__(self) -> None:
+        self.may = asyncio.Event()
+        self.busy, self.full = 0, asyncio.Event()
+        """How many files are being read, and whether no more may be at once."""
+
+    async def read(self, request: dict[str, object]) -> FileAnswer:
+        self.busy += 1
+        if self.busy == READERS:
+            self.full.set()
+        await self.may.wait()
+        self.busy -= 1
+        return FileAnswer(str(request["file"]), "", 1)
+
+
+async def test_a_file_waits_for_the_files_before_it_in_no_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten bills and reports of one release are read two at a time, each within its own ten seconds."""
+    files, api, reader = 5 * READERS, FakeApi(), Reader()
+    api.config_map("files", **{f"{n}.json": "{}" for n in range(files)})
+    monkeypatch.setattr(Artifacts, "_in_a_process", reader.read)
+    checks = Checks(ClusterRunner(api, PreflightConfig()), FakeSource(), {}, lambda: START)
+    items = [
+        {"name": f"i{n}", "artifact": f"files/{n}.json@sha256:{hashlib.sha256(b'{}').hexdigest()}", "kind": "sbom"}
+        for n in range(files)
+    ]
+    found = World(spec=spec(preflight=items)).resolved()
+    assert found is not None
+    async with asyncio.timeout(10):
+        await checks.look(MINE, "uid", found, "mine.1")
+        await reader.full.wait()
+        assert len(api.asked) == READERS, "the time of all others has not begun"
+        reader.may.set()
+        while True:
+            told = await checks.look(MINE, "uid", found, "mine.1")
+            if all(check.verdict is not None for check in told):
+                break
+            await asyncio.sleep(0.001)
+    assert len(api.asked) == files
+    checks.drop(MINE)

@@ -30,6 +30,9 @@ SIGNATURE = ".sig"
 READERS = 2
 """Files read at once: each is a process of some fifty megabytes for about a second."""
 
+FETCHES = 4
+"""Files of registries under way at once: a registry that does not answer keeps only those of registries waiting."""
+
 _KEPT_ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL")
 _FOUND = TypeAdapter(FileAnswer)
 
@@ -51,6 +54,11 @@ class Artifacts:
         self._config = config
         self._registries = Registries(Gets(api, config))
         self._readers = asyncio.Semaphore(READERS)
+        self._turns = {FileRef: asyncio.Semaphore(READERS), RegistryRef: asyncio.Semaphore(FETCHES)}
+
+    def turn(self, item: PreflightItem) -> asyncio.Semaphore:
+        """What is held while a file is fetched and read: hardly one waits for a reader in its own time."""
+        return self._turns[type(item.file)]
 
     async def read(self, subject: Subject, item: PreflightItem) -> FileAnswer | Unanswered:
         """The file as far as its kind is read."""

@@ -31,7 +31,9 @@ class ClusterRunner:
 
     def turn(self, item: PreflightItem) -> AbstractAsyncContextManager[None]:
         """See PreflightRunner."""
-        return self._free if item.http is not None else nullcontext()
+        if item.http is not None:
+            return self._free
+        return self._artifacts.turn(item) if item.artifact is not None else nullcontext()
 
     async def run(self, subject: Subject, item: PreflightItem) -> PreflightAnswer:
         """See PreflightRunner."""
