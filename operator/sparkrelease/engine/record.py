@@ -128,7 +128,7 @@ class Recorder:
     ) -> tuple[tuple[str, ...], Problem | tuple[str, ...]]:
         """Adopts entries that a crash between evidence and status left behind, if they continue the chain.
 
-        The same decision again is not stored twice; another one is linked behind.
+        The same decision again is not stored twice, alone or before others; any other one is linked behind.
         """
         chain, store = release.chain, self._world.evidence
         ahead = await read_ahead(store, release)
@@ -141,8 +141,12 @@ class Recorder:
             log.info("%s/%s: adopting what is in %s", release.key.namespace, release.key.name, one.name)
             take_in(chain, one.lines, (one.name,))
         mine = entries_of(lines)
-        if len(ahead) == 1 and [e.kind for e in ahead[0].entries] == [e.kind for e in mine]:
+        theirs = [entry.kind for entry in ahead[0].entries]
+        again = len(ahead) == 1 and [entry.kind for entry in mine[: len(theirs)]] == theirs
+        if again and len(mine) == len(theirs):
             return (), ()
+        if again and shown is None:
+            lines = lines[len(theirs) :]
         if shown is not None and not any("outcome" in entry.data for entry in mine):
             release.regression = shown
             chain.pending = self._behind(chain, chain.pending)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,9 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Outcome, Phase
 from sparkrelease.decide.evidence import parse_entry, verify
 from sparkrelease.decide.facts import Missing, Side
+from sparkrelease.decide.plan import EntryDraft
 from sparkrelease.decide.replay import replay
+from sparkrelease.engine.record import Recorder
 from unit.engine.test_crashes import assert_whole_evidence, chain_of
 
 if TYPE_CHECKING:
@@ -150,6 +153,27 @@ async def test_what_evidence_tells_stands_whether_or_not_the_next_write_succeeds
     lines = chain_of(rig, key)
     replayed = replay(entries_of(rig, key))
     assert (replayed.difference, replayed.entries) == (None, len(lines))
+
+
+async def test_a_decision_that_was_stored_unheard_is_not_stored_again_before_the_next_one() -> None:
+    """Its round was cut short before the answer came; by the time evidence is stored again another decision is due."""
+    rig = Rig()
+    key = rig.release()
+    await rig.start()
+    await rig.until(lambda: rig.route().weight == 10)
+    release, recorder = rig.engine.store.get(key), Recorder(rig.engine.world)
+    assert release is not None
+    run, one, other = release.chain.run, EntryDraft(Reason.PAUSED, "one"), EntryDraft(Reason.CHECKPOINT, "other")
+    recorder.keep(release, run, [one], rig.clock.now())
+    place = (key.namespace, f"{key.name}-{run}-evidence-{len(release.chain.stored.config_maps):03d}")
+    rig.cluster.config_maps[place], release.chain.pending = list(release.chain.pending), ()
+    later = rig.clock.now() + timedelta(seconds=1)
+    for draft in (one, other):
+        recorder.keep(release, run, [draft], later)
+    await recorder.flush(release)
+    assert [entry.message for entry in entries_of(rig, key)][-2:] == ["one", "other"]
+    assert [entry.message for entry in entries_of(rig, key)].count("one") == 1
+    assert verify(chain_of(rig, key), head=release.chain.stored.head, entries=release.chain.stored.entries) is None
 
 
 async def test_a_route_that_refuses_is_tried_for_ever_and_loudly() -> None:
