@@ -126,7 +126,7 @@ class Recorder:
     async def _behind_what_is_there(
         self, release: Release, lines: tuple[str, ...], answer: Problem
     ) -> tuple[tuple[str, ...], Problem | tuple[str, ...]]:
-        """Adopts entries that a crash between evidence and status left behind, if they continue the chain.
+        """Adopts entries that a crash, or a round cut short, left behind before the status, if they continue the chain.
 
         The same decision again is not stored twice, alone or before others; any other one is linked behind.
         """

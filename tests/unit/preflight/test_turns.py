@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 
 from fakes.preflight import FakeSource
-from sparkrelease.adapters.preflight.artifacts import READERS, Artifacts
+from sparkrelease.adapters.preflight.artifacts import FETCHES, READERS, Artifacts
+from sparkrelease.adapters.preflight.registries import Registries
 from sparkrelease.adapters.preflight.runner import GETS, ClusterRunner
 from sparkrelease.api.config import PreflightConfig
 from sparkrelease.api.status import Verdict
@@ -192,3 +193,32 @@ async def test_a_file_waits_for_the_files_before_it_in_no_time_of_its_own(monkey
             await asyncio.sleep(0.001)
     assert len(api.asked) == files
     checks.drop(MINE)
+
+
+async def test_registries_that_do_not_answer_keep_no_file_of_a_config_map_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    api, reader, asked = FakeApi(), Reader(), asyncio.Event()
+    api.config_map("files", **{"bill.json": "{}"})
+    reader.may.set()
+
+    async def silence(_: object) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Artifacts, "_in_a_process", reader.read)
+    monkeypatch.setattr(Registries, "read", lambda _, ref: silence(ref))
+    checks = Checks(ClusterRunner(api, PreflightConfig()), FakeSource(), {}, lambda: START)
+    digest = hashlib.sha256(b"{}").hexdigest()
+    away = [
+        {"name": f"away{n}", "artifact": f"oci://registry.example/bills@sha256:{digest}", "kind": "sbom"}
+        for n in range(2 * FETCHES)
+    ]
+    item = {"name": "here", "artifact": f"files/bill.json@sha256:{digest}", "kind": "sbom"}
+    theirs, mine = (World(spec=spec(preflight=items)).resolved() for items in (away, [item]))
+    assert theirs is not None and mine is not None
+    await checks.look(THEIRS, "uid", theirs, "theirs.1")
+    await asked.wait()
+    assert (await ended(checks, mine)).verdict is not None
+    for key in (MINE, THEIRS):
+        checks.drop(key)

@@ -47,7 +47,7 @@ class Seen(IntEnum):
     @property
     def void(self) -> bool:
         """Whether it says nothing because its counts cannot be relied on."""
-        return self in {Seen.VOID, Seen.MOVED}
+        return self is Seen.VOID or self is Seen.MOVED
 
 
 @dataclass(frozen=True, slots=True)
