@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from sparkrelease.api.status import SparkReleaseStatus, StageStatus
 from sparkrelease.decide.facts import Facts
@@ -47,15 +48,25 @@ def leap_of(known: Sequence[Stood], status: SparkReleaseStatus, now: datetime, f
     """The first thing that cannot be so after what is known; None where it follows from it, or nothing is known.
 
     It follows from the last one. Two may decide from an older status again: the successor of an operator that died
-    between evidence and status, and one that was told that the state came back older than it was.
+    between evidence and status, and one that was told that the state came back older than it was. And a raise is in
+    evidence before it is made: what cuts its round short there, a rollback say, is decided from what the raise was.
     """
     if not known:
         return None
     found = next(_leaps(known[-1], status, now), None)
-    older = known[:-1] if facts.epoch > known[-1].epoch or facts.regression is not None else ()
+    older = known[:-1] if facts.epoch > known[-1].epoch or facts.regression is not None else _before_a_raise(known)
     if any(next(_leaps(stood, status, now), None) is None for stood in older):
         return None
     return found
+
+
+def _before_a_raise(known: Sequence[Stood]) -> Sequence[Stood]:
+    """The status a raise was decided from, if the last decision was one."""
+    for before, after in pairwise(known[-2:]):
+        old, new = before.status.weight, after.status.weight
+        if new.desired > old.desired or (new.mirror or 0.0) > (old.mirror or 0.0):
+            return (before,)
+    return ()
 
 
 def _leaps(stood: Stood, status: SparkReleaseStatus, now: datetime) -> Iterator[Leap]:

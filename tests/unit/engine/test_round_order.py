@@ -22,8 +22,11 @@ from sparkrelease.engine.record import Recorder
 from unit.engine.test_crashes import assert_whole_evidence, chain_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fakes.cluster import Call
     from sparkrelease.decide.evidence import Entry
+    from sparkrelease.decide.facts import Problem
     from sparkrelease.decide.plan import RouteAction
     from sparkrelease.ports.cluster import ObjectKey
     from sparkrelease.ports.traffic import Applied, Target
@@ -174,6 +177,36 @@ async def test_a_decision_that_was_stored_unheard_is_not_stored_again_before_the
     assert [entry.message for entry in entries_of(rig, key)][-2:] == ["one", "other"]
     assert [entry.message for entry in entries_of(rig, key)].count("one") == 1
     assert verify(chain_of(rig, key), head=release.chain.stored.head, entries=release.chain.stored.entries) is None
+
+
+async def test_a_raise_that_was_stored_unheard_and_never_made_leaves_evidence_that_can_be_replayed() -> None:
+    """A rollback cuts the round of the raise short between its evidence and its status."""
+    rig = Rig()
+    key = rig.release()
+    await rig.start()
+    await rig.until(lambda: rig.route().weight == 10)
+    evidence, hung = rig.engine.world.evidence, asyncio.Event()
+    store = evidence.store
+
+    async def unheard(key: ObjectKey, run: str, index: int, entries: Sequence[str]) -> Problem | tuple[str, ...]:
+        answer = await store(key, run, index, entries)
+        if not hung.is_set() and any('"GatePassed"' in one for one in entries):
+            hung.set()
+            await asyncio.Event().wait()
+        return answer
+
+    evidence.store = unheard  # type: ignore[method-assign]
+    waiting = asyncio.create_task(rig.until(hung.is_set))
+    await hung.wait()
+    waiting.cancel()
+    rig.measuring.canary[key] = BAD
+    await rig.until(lambda: rig.route().weight == 0)
+    await rig.seconds(3)
+    told = [entry.kind for entry in entries_of(rig, key)]
+    assert told[told.index("GatePassed") :] == ["GatePassed", "StageEntered", "TriggerFired", "RolledBack"]
+    assert rig.status(key).run.gates_passed == 0  # type: ignore[union-attr]
+    replayed = replay(entries_of(rig, key))
+    assert (replayed.difference, replayed.entries) == (None, len(told))
 
 
 async def test_a_route_that_refuses_is_tried_for_ever_and_loudly() -> None:
