@@ -110,7 +110,7 @@ class StatusModel(_Model):
         for name, alias, limit in _limits(cls):
             for key in (name, alias):
                 value = data.get(key)
-                if isinstance(value, str | list | tuple) and len(value) > limit:
+                if isinstance(value, _LONG) and len(value) > limit:
                     cuts[key] = value[:limit]
         return {**data, **cuts} if cuts else data
 
@@ -119,10 +119,14 @@ class StatusModel(_Model):
         cuts = {}
         for name, _, limit in _limits(type(self)):
             value = getattr(self, name)
-            if isinstance(value, str | tuple) and len(value) > limit:
+            if isinstance(value, _LONG) and len(value) > limit:
                 cuts[name] = value[:limit]
         written: dict[str, object] = handler(self.model_copy(update=cuts) if cuts else self)
         return written
+
+
+_LONG = (str, list, tuple)
+"""What can be too long; a tuple, since a union is made anew at each use and every part of every status passes here."""
 
 
 @cache

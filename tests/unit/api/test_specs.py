@@ -24,6 +24,7 @@ def test_a_spec_is_the_same_after_a_way_through_yaml(body: dict[str, Any]) -> No
     assert SparkReleaseSpec.model_validate(yaml.safe_load(written)) == spec
 
 
+@pytest.mark.slow
 @modest
 @given(releases())
 def test_a_resolved_spec_is_the_same_after_a_way_through_evidence(body: dict[str, Any]) -> None:

@@ -122,6 +122,7 @@ def test_a_week_without_trouble_sees_no_rollback_and_costs_few_queries_and_no_mo
     assert peak - short < 4 * 1024, "a hundred bytes kept of each look would be as much"
 
 
+@pytest.mark.slow
 def test_a_rollback_outside_the_incidents_is_a_false_one(backtest: Callable[..., Result]) -> None:
     with PastServer({"shop-stable": [BURST]}).serving() as server:
         done = backtest(server, "--exit-code")
@@ -129,6 +130,7 @@ def test_a_rollback_outside_the_incidents_is_a_false_one(backtest: Callable[...,
     assert "rolled back from Mon 2026-01-05 13:01:00" in done.output
 
 
+@pytest.mark.slow
 def test_an_incident_is_told_as_one_stretch_of_time_first_and_each_rule_by_its_name_once(
     backtest: Callable[..., Result],
 ) -> None:
@@ -211,6 +213,7 @@ def test_a_past_canary_is_judged_against_its_stable(backtest: Callable[..., Resu
     assert "13:00:" in back, back
 
 
+@pytest.mark.slow
 def test_what_both_suffered_steps_back_instead_of_rolling_back(backtest: Callable[..., Result]) -> None:
     with PastServer({"old": [BURST], "new": [BURST]}).serving() as server:
         done = backtest(server, "--stable", "old", "--canary", "new", "-o", "json")
@@ -240,6 +243,7 @@ def test_the_service_as_it_was_is_no_stale_data_to_a_rule_that_reads_it_alone(ba
 # ---------------------------------------------------------------- printing
 
 
+@pytest.mark.slow
 def test_csv_has_releases_rules_and_decisions(backtest: Callable[..., Result]) -> None:
     with PastServer({"shop-stable": [BURST]}).serving() as server:
         done = backtest(server, "-o", "csv")
@@ -249,6 +253,7 @@ def test_csv_has_releases_rules_and_decisions(backtest: Callable[..., Result]) -
     assert (rule["rule"], rule["seconds"], rule["outcome"]) == ("burst", "600", "rollback")
 
 
+@pytest.mark.slow
 def test_the_chart_is_a_picture_with_the_rule_and_the_metric(backtest: Callable[..., Result], tmp_path: Path) -> None:
     chart = tmp_path / "chart.svg"
     with PastServer({"shop-stable": [BURST]}).serving() as server:

@@ -243,6 +243,7 @@ def test_a_flag_that_no_pod_shows_keeps_the_run_from_starting(tmp_path: Path, se
     assert "no pod of the namespace shows it" in done.output
 
 
+@pytest.mark.slow
 def test_native_histograms_are_shown_by_the_limits_of_rules(tmp_path: Path) -> None:
     """And refused by name where a limit lies inside one of their buckets."""
     metrics = [{"name": "latency", "buckets": "request_seconds", "quantile": 0.95, "unit": "s"}]

@@ -119,6 +119,7 @@ def test_every_scenario_is_explained_in_a_line_of_its_own_without_a_file() -> No
         assert kind.help in line and ("promoted" in line or "rolled back" in line)
 
 
+@pytest.mark.slow
 def test_other_processes_make_the_runs_that_this_one_would(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     args = ("-f", folder / "release.yaml", "--scenario", "errors=30%", "--runs", "9", "-o", "json")
     monkeypatch.setattr(simulating, "_cores", lambda: 2)

@@ -138,6 +138,7 @@ def test_a_gate_in_doubt_is_asked_again_a_few_times_in_its_duration_and_not_at_e
     assert replay(world.stored()).difference is None
 
 
+@pytest.mark.slow
 def test_a_gate_in_doubt_passes_within_a_minute_of_the_requests_it_waited_for() -> None:
     world = doubtful("hold", 120)
     for _ in range(30):

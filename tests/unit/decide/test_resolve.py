@@ -121,6 +121,7 @@ def test_merging_with_nothing_or_with_itself_changes_nothing(items: list[dict[st
     assert merge_by_name(one, ()) == merge_by_name((), one) == merge_by_name(one, one) == one
 
 
+@pytest.mark.slow
 @modest
 @given(shared(least_stages=1))
 def test_every_policy_that_fits_together_resolves_under_a_bare_release(policy: dict[str, Any]) -> None:
@@ -229,6 +230,7 @@ def test_the_digest_ignores_what_may_be_edited_during_a_run(body: dict[str, Any]
     assert digest(resolved(body | live)) == digest(resolved(body))
 
 
+@pytest.mark.slow
 @modest
 @given(releases(), names)
 def test_the_digest_tells_everything_else(body: dict[str, Any], other: str) -> None:

@@ -355,6 +355,7 @@ def test_a_trigger_that_waits_for_nothing_blames_the_canary_that_was_scraped_fir
     assert made.status.rollback is not None and made.status.rollback.reason == Reason.TRIGGER_FIRED
 
 
+@pytest.mark.slow
 @given(st.integers(0, 14), st.integers(0, 14), st.floats(0.3, 1.0))
 @settings(max_examples=20, deadline=None)
 def test_a_trigger_that_waits_for_one_scrape_sees_stable_s_part_whoever_is_scraped_first(

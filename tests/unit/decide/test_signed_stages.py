@@ -16,6 +16,7 @@ from unit.decide.signatures import APPROVED_STAGE, at_the_stage, check_replay, r
 from unit.decide.world import World, spec
 
 
+@pytest.mark.slow
 def test_the_weight_stays_at_the_stage_before_until_the_next_one_is_signed() -> None:
     world = at_the_stage()
     assert world.route.canary_weight == 1

@@ -148,6 +148,7 @@ def sides(draw: st.DrawFn) -> Side:
     return Side(exists=True, ready=ready, not_ready=draw(st.integers(0, 1)), fingerprints=fingerprints, problem=problem)
 
 
+@pytest.mark.slow
 @given(after=st.sampled_from(["nothing", "rollback", "settled"]), stable=sides(), canary=sides())
 def test_what_goes_on_by_itself_once_pods_and_clock_come_to_it_was_never_stalled(
     after: str, stable: Side, canary: Side

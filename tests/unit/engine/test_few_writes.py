@@ -122,6 +122,7 @@ async def test_a_run_taken_over_goes_back_for_what_needs_no_measurement_before_t
     assert rig.route().weight == 0
 
 
+@pytest.mark.slow
 async def test_a_takeover_that_only_shifts_what_comes_next_is_left_to_the_heartbeats() -> None:
     rig = Rig(tick="5s")
     keys = [rig.release(f"r{number}", stages=LONG) for number in range(20)]

@@ -90,6 +90,7 @@ async def test_errors_and_risk_blocks_come_in_their_shares() -> None:
     assert (codes.count(500), codes.count(422)) == (2, 9)
 
 
+@pytest.mark.slow
 async def test_blocks_alone_and_rare_errors_alone_come_in_their_shares() -> None:
     blocked = await Process(Fault.RISK_BLOCKS).orders(100)
     assert (blocked.count(422), set(blocked)) == (10, {200, 422})

@@ -317,6 +317,7 @@ def _above(place: int) -> dict[str, object]:
     return {"metric": f"m{place}", "op": ">", "value": 1}
 
 
+@pytest.mark.slow
 async def test_a_hundred_queries_a_minute_are_enough_for_any_number_of_releases() -> None:
     few, many = await queries_in_a_minute(2), await queries_in_a_minute(150)
     assert many == few <= 100

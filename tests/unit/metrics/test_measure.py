@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+import pytest
+
 from fakes.metric_source import RATIO, T0, UNREACHABLE, FakeSource, after, config, healthy, key, rows, spec
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Buckets, Counts, MetricFacts, Missing, Value
@@ -67,6 +69,7 @@ async def test_the_query_shown_is_the_release_s_own() -> None:
     assert "b-canary" not in shown
 
 
+@pytest.mark.slow
 async def test_releases_that_share_a_metric_share_its_query() -> None:
     """A hundred queries a minute at a tick of five seconds, for a thousand releases on one policy."""
     names = [f"r{i}" for i in range(1000)]
@@ -182,6 +185,7 @@ async def test_following_again_with_the_same_spec_changes_nothing() -> None:
     assert asked.readings(key())
 
 
+@pytest.mark.slow
 async def test_a_slow_query_holds_up_no_other_and_keeps_its_instant() -> None:
     source = FakeSource()
     source.held["duration_bucket"] = asyncio.Event()

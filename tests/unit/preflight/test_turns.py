@@ -169,6 +169,7 @@ class Reader:
         return FileAnswer(str(request["file"]), "", 1)
 
 
+@pytest.mark.slow
 async def test_a_file_waits_for_the_files_before_it_in_no_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten bills and reports of one release are read two at a time, each within its own ten seconds."""
     files, api, reader = 5 * READERS, FakeApi(), Reader()
@@ -195,6 +196,7 @@ async def test_a_file_waits_for_the_files_before_it_in_no_time_of_its_own(monkey
     checks.drop(MINE)
 
 
+@pytest.mark.slow
 async def test_registries_that_do_not_answer_keep_no_file_of_a_config_map_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
