@@ -14,8 +14,8 @@ from prometheus_client import Metric as Family
 from sparkrelease.api.config import RoleLabels
 from sparkrelease.api.metrics import Metric
 from sparkrelease.api.spec import ReleasePolicySpec
-from sparkrelease.decide.promql import EVERYTHING, Template, edges_of, filled, template_of
 from sparkrelease.decide.selectors import Selector, read_expression
+from sparkrelease.decide.templates import EVERYTHING, Template, edges_of, filled, template_of
 from trading.faults import Fault
 from trading.instruments import Instruments
 

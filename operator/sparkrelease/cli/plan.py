@@ -21,11 +21,12 @@ from sparkrelease.decide.asks import counted_tests, histories_of
 from sparkrelease.decide.budget import budget_asks
 from sparkrelease.decide.facts import Finding, Missing
 from sparkrelease.decide.flagging import flag_query
-from sparkrelease.decide.promql import POD_LABELS, SERIES, filled, matchers_of, up_query
-from sparkrelease.decide.readings import Group, Place, Sorted, sort_answer
+from sparkrelease.decide.grouping import Group, Place, Sorted, sort_answer
+from sparkrelease.decide.promql import SERIES, up_query
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.decide.selectors import read_selector
 from sparkrelease.decide.series import Answer, RangeAnswer
+from sparkrelease.decide.templates import POD_LABELS, filled, matchers_of
 from sparkrelease.decide.watching import asks_of_check, pause_of
 from sparkrelease.decide.windows import exact_query, last_end, window_template
 from sparkrelease.engine.besides import UP_PAUSE, history_pause

@@ -11,8 +11,9 @@ from datetime import datetime
 from sparkrelease.api.flags import LADDER, value_of
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Missing, Route, Verification
-from sparkrelease.decide.promql import HIGH, LOW, NEWEST, POD_LABELS, Scope, by_of, joined, matchers_of
+from sparkrelease.decide.promql import HIGH, LOW, NEWEST, joined
 from sparkrelease.decide.selectors import Selector
+from sparkrelease.decide.templates import POD_LABELS, Scope, by_of, matchers_of
 
 _MOST_NAMED = 3
 """Pods named in one sentence."""

@@ -10,11 +10,13 @@ from sparkrelease.api.metrics import Metric
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.triggers import LegKind
 from sparkrelease.decide.facts import Baseline, Finding, Missing, Problem
+from sparkrelease.decide.grouping import EMPTY, Group, Place, Sorted
 from sparkrelease.decide.native import bounds_around, named, names_bound, scale_of
-from sparkrelease.decide.promql import BAD, LABEL, NATIVE, SERIES, TOTAL, VALUE, Template
-from sparkrelease.decide.readings import EMPTY, Group, Place, Sorted, as_histogram
+from sparkrelease.decide.promql import BAD, LABEL, NATIVE, SERIES, TOTAL, VALUE
+from sparkrelease.decide.readings import as_histogram
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.decide.selectors import Selector, read_selector
+from sparkrelease.decide.templates import Template
 
 
 @dataclass(frozen=True, slots=True)

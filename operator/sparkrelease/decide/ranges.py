@@ -10,9 +10,9 @@ from statistics import fmean, pvariance
 from sparkrelease.api.metrics import Attribution
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Buckets, Counts, Missing, Reading, Track
-from sparkrelease.decide.promql import Scope, Template, filled
-from sparkrelease.decide.readings import POD, Place, Sorted, sort_answer
+from sparkrelease.decide.grouping import POD, Place, Sorted, sort_answer
 from sparkrelease.decide.series import Answer, RangeAnswer, Row
+from sparkrelease.decide.templates import Scope, Template, filled
 from sparkrelease.decide.windows import exact_query, window_template
 
 Tracks = Mapping[Place, tuple[Track, ...]]

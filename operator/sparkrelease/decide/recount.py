@@ -14,22 +14,10 @@ from datetime import timedelta
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Missing, Reading
+from sparkrelease.decide.grouping import Place, Sorted
 from sparkrelease.decide.nativequery import between
-from sparkrelease.decide.promql import (
-    BAD,
-    EDGE,
-    INFINITE_BUCKET,
-    NATIVE,
-    PART,
-    TOTAL,
-    Scope,
-    Template,
-    edges_within,
-    gate_query,
-    joined,
-    seconds,
-)
-from sparkrelease.decide.readings import Place, Sorted
+from sparkrelease.decide.promql import BAD, EDGE, INFINITE_BUCKET, NATIVE, PART, TOTAL, edges_within, gate_query, joined
+from sparkrelease.decide.templates import Scope, Template, seconds
 from sparkrelease.decide.windows import is_part
 
 _MEMORY = timedelta(minutes=5)

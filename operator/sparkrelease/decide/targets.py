@@ -9,8 +9,8 @@ from datetime import datetime
 from sparkrelease.api.config import RoleLabels
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Finding, Problem
+from sparkrelease.decide.grouping import POD, Place
 from sparkrelease.decide.promql import UP
-from sparkrelease.decide.readings import POD, Place
 from sparkrelease.decide.series import Row
 
 Pods = Mapping[str, datetime | None]

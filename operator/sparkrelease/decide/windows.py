@@ -15,23 +15,12 @@ from datetime import UTC, datetime, timedelta
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Buckets, Counts, Missing, Window
+from sparkrelease.decide.grouping import Group, Place, Sorted
 from sparkrelease.decide.native import Histogram, compared
-from sparkrelease.decide.promql import (
-    BAD,
-    EDGE,
-    FIRST,
-    INFINITE_BUCKET,
-    LAST,
-    TOTAL,
-    Scope,
-    Template,
-    delta,
-    joined,
-    native_parts,
-    seconds,
-)
-from sparkrelease.decide.readings import Group, Place, Sorted, as_buckets, as_counts, as_histogram
+from sparkrelease.decide.promql import BAD, EDGE, FIRST, INFINITE_BUCKET, LAST, TOTAL, delta, joined, native_parts
+from sparkrelease.decide.readings import as_buckets, as_counts, as_histogram
 from sparkrelease.decide.selectors import Selector
+from sparkrelease.decide.templates import Scope, Template, seconds
 
 MOST_EDGES = 48
 """Edges of a histogram kept per window; of more, every second, third, ... is."""

@@ -11,8 +11,8 @@ from typing import TypeVar, cast
 
 from sparkrelease.api.config import RoleLabels
 from sparkrelease.decide.facts import Missing
-from sparkrelease.decide.promql import Scope, Template, scope_of
-from sparkrelease.decide.readings import Sorted, sort_answer
+from sparkrelease.decide.grouping import Sorted, sort_answer
+from sparkrelease.decide.templates import Scope, Template, scope_of
 from sparkrelease.engine.metrics import OperatorMetrics
 from sparkrelease.ports.metrics import Answer, MetricSource, RangeAnswer
 

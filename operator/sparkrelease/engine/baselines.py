@@ -13,7 +13,7 @@ from sparkrelease.api.metrics import Metric
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.asks import baselines_of
 from sparkrelease.decide.facts import Baseline, Missing, Problem, Reading
-from sparkrelease.decide.promql import Scope, Template
+from sparkrelease.decide.grouping import Place
 from sparkrelease.decide.ranges import (
     Steps,
     Tracks,
@@ -25,8 +25,8 @@ from sparkrelease.decide.ranges import (
     sort_steps,
     tracks_of,
 )
-from sparkrelease.decide.readings import Place
 from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.decide.templates import Scope, Template
 from sparkrelease.decide.windows import last_end, window_of, window_template
 from sparkrelease.engine.asking import Asking, Question
 from sparkrelease.engine.needs import Need, needs_of, own_scope, places

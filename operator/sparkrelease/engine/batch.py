@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from sparkrelease.api.config import OpenConnections, RoleLabels, ShareCounter
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Missing
-from sparkrelease.decide.promql import Scope, Template, counter_query, gauge_query, scope_of, window_query
-from sparkrelease.decide.readings import EMPTY, Look, Place, Sorted
+from sparkrelease.decide.grouping import EMPTY, Place, Sorted
+from sparkrelease.decide.promql import counter_query, gauge_query, window_query
+from sparkrelease.decide.readings import Look
 from sparkrelease.decide.selectors import read_selector
+from sparkrelease.decide.templates import Scope, Template, scope_of
 from sparkrelease.ports.cluster import ObjectKey
 
 LOOKBACK = timedelta(minutes=5)

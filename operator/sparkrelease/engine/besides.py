@@ -12,10 +12,12 @@ from datetime import UTC, datetime, timedelta
 from sparkrelease.api.config import MetricsServer
 from sparkrelease.decide.asks import asks_of, histories_of
 from sparkrelease.decide.facts import Ask, History, MetricFacts, Missing, Problem, Reading, Role, Track
-from sparkrelease.decide.promql import UP, Scope, Template, up_query, window_query
+from sparkrelease.decide.grouping import Place, Sorted
+from sparkrelease.decide.promql import UP, up_query, window_query
 from sparkrelease.decide.ranges import Tracks, history_query, sort_series, tracks_of
-from sparkrelease.decide.readings import Look, Place, Sorted, read
+from sparkrelease.decide.readings import Look, read
 from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.decide.templates import Scope, Template
 from sparkrelease.engine.asking import Asking
 from sparkrelease.engine.batch import Answered
 from sparkrelease.engine.needs import Need, own_scope

@@ -20,8 +20,8 @@ from sparkrelease.decide.facts import Check, Finding, Missing, Problem
 from sparkrelease.decide.preflight.answers import PreflightAnswer, SeriesAnswer, Unanswered
 from sparkrelease.decide.preflight.judge import judge
 from sparkrelease.decide.preflight.words import filled_item
-from sparkrelease.decide.promql import filled, template_of
 from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.decide.templates import filled, template_of
 from sparkrelease.engine.needs import own_scope
 from sparkrelease.ports.alerts import AlertSource
 from sparkrelease.ports.cluster import ObjectKey

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sparkrelease.api.config import MetricsServer
-from sparkrelease.decide.readings import Look, Place, read_count
+from sparkrelease.decide.grouping import Place
+from sparkrelease.decide.readings import Look, read_count
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.engine.batch import GaugeBatch
 from sparkrelease.engine.needs import places

@@ -10,10 +10,11 @@ from sparkrelease.api.config import MetricsServer
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Finding, Missing, Problem
 from sparkrelease.decide.flagging import FlagSeen, Shown, flag_query
-from sparkrelease.decide.promql import HIGH, LOW, POD_LABELS, Scope
-from sparkrelease.decide.readings import Sorted
+from sparkrelease.decide.grouping import Sorted
+from sparkrelease.decide.promql import HIGH, LOW
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.decide.selectors import Selector, read_selector
+from sparkrelease.decide.templates import POD_LABELS, Scope
 from sparkrelease.engine.asking import Asking
 from sparkrelease.engine.batch import Answered
 from sparkrelease.engine.needs import places

@@ -24,9 +24,10 @@ from sparkrelease.decide.facts import (
     Window,
 )
 from sparkrelease.decide.flagging import FlagSeen
-from sparkrelease.decide.promql import Template
-from sparkrelease.decide.readings import Look, Place, newest, read, read_count
+from sparkrelease.decide.grouping import Place
+from sparkrelease.decide.readings import Look, newest, read, read_count
 from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.decide.templates import Template
 from sparkrelease.engine.asking import Asking
 from sparkrelease.engine.baselines import Baselines
 from sparkrelease.engine.batch import Answered, Batch, ShareBatch

@@ -13,9 +13,10 @@ from sparkrelease.api.triggers import LegKind
 from sparkrelease.decide.asks import counted_tests
 from sparkrelease.decide.datahealth import mirror_metrics, rule_metrics, watched_metrics
 from sparkrelease.decide.facts import Problem
-from sparkrelease.decide.promql import Scope, Template, edges_of, template_of, window_query
-from sparkrelease.decide.readings import Place
+from sparkrelease.decide.grouping import Place
+from sparkrelease.decide.promql import window_query
 from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.decide.templates import Scope, Template, edges_of, template_of
 from sparkrelease.ports.cluster import ObjectKey
 
 

@@ -12,20 +12,14 @@ from sparkrelease.api.config import MetricsServer
 from sparkrelease.api.metrics import Threshold
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Again, Finding, MetricFacts, Missing, Problem, Reading, SpanAsk
+from sparkrelease.decide.grouping import Place, Sorted
 from sparkrelease.decide.metricchecks import Tried, check_metric
-from sparkrelease.decide.promql import (
-    Scope,
-    Template,
-    native_query,
-    presence_query,
-    targets_query,
-    whole_query,
-    window_query,
-)
-from sparkrelease.decide.readings import Look, Place, Sorted, read, read_gate
+from sparkrelease.decide.promql import native_query, presence_query, targets_query, whole_query, window_query
+from sparkrelease.decide.readings import Look, read, read_gate
 from sparkrelease.decide.recount import again_query, lost, stage_query
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.decide.targets import target_findings
+from sparkrelease.decide.templates import Scope, Template
 from sparkrelease.engine.asking import Asking, Question
 from sparkrelease.engine.needs import Need, needs_of, own_scope, places
 from sparkrelease.engine.pods import PodsBehind

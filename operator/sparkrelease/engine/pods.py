@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Protocol
 
 from sparkrelease.api.metrics import Attribution
-from sparkrelease.decide.promql import Template
-from sparkrelease.decide.readings import Place, Sorted, fold
+from sparkrelease.decide.grouping import Place, Sorted, fold
 from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.decide.templates import Template
 from sparkrelease.engine.needs import places
 from sparkrelease.ports.cluster import ObjectKey
 

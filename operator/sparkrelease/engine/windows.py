@@ -12,8 +12,8 @@ from operator import is_not
 from sparkrelease.api.config import MetricsServer
 from sparkrelease.api.metrics import Attribution
 from sparkrelease.decide.facts import Missing, Window
-from sparkrelease.decide.promql import Scope, Template
-from sparkrelease.decide.readings import Place, Sorted, fold
+from sparkrelease.decide.grouping import Place, Sorted, fold
+from sparkrelease.decide.templates import Scope, Template
 from sparkrelease.decide.windows import exact_query, floor, last_end, window_of, window_template
 from sparkrelease.engine.asking import Asking
 from sparkrelease.engine.batch import Asked

@@ -10,8 +10,8 @@ from statistics import NormalDist
 
 from sparkrelease.api.metrics import Metric
 from sparkrelease.api.triggers import LegKind
-from sparkrelease.decide.promql import edges_of
 from sparkrelease.decide.resolve import ResolvedSpec
+from sparkrelease.decide.templates import edges_of
 
 GO_EDGES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """The default bucket edges of Prometheus' client library for Go, in seconds."""

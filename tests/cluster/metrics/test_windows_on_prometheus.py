@@ -23,9 +23,10 @@ from fakes.escapes import ESCAPES
 from sparkrelease.adapters.prometheus import PrometheusSource
 from sparkrelease.api.config import RoleLabels
 from sparkrelease.api.metrics import Metric
-from sparkrelease.decide.promql import EVERYTHING, Template, template_of, window_query
+from sparkrelease.decide.promql import window_query
 from sparkrelease.decide.ranges import history_query
 from sparkrelease.decide.series import Answer
+from sparkrelease.decide.templates import EVERYTHING, Template, template_of
 
 if TYPE_CHECKING:
     from pathlib import Path

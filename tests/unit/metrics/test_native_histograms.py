@@ -20,11 +20,12 @@ from sparkrelease.api.config import MetricsServer, RoleLabels
 from sparkrelease.api.metrics import Attribution, Metric
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Buckets, Missing, Reading, Value, Window
+from sparkrelease.decide.grouping import fold, sort_answer
 from sparkrelease.decide.native import Bucket, Histogram, histogram_of
-from sparkrelease.decide.promql import POD_LABELS, Template, template_of
 from sparkrelease.decide.ranges import baseline_of_counts, sort_steps
-from sparkrelease.decide.readings import Look, fold, read, sort_answer
+from sparkrelease.decide.readings import Look, read
 from sparkrelease.decide.series import Answer, RangeAnswer, Row, row_of
+from sparkrelease.decide.templates import POD_LABELS, Template, template_of
 from sparkrelease.decide.windows import MOST_EDGES, window_of, window_template
 
 STABLE, CANARY = ("trading", "shop-stable"), ("trading", "shop-canary")

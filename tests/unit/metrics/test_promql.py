@@ -14,20 +14,9 @@ from sparkrelease.api.config import RoleLabels
 from sparkrelease.api.metrics import Metric
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Problem
-from sparkrelease.decide.promql import (
-    EVERYTHING,
-    Scope,
-    Template,
-    counter_query,
-    gate_query,
-    presence_query,
-    scope_of,
-    seconds,
-    template_of,
-    whole_query,
-    window_query,
-)
+from sparkrelease.decide.promql import counter_query, gate_query, presence_query, whole_query, window_query
 from sparkrelease.decide.selectors import Selector, quoted, read_expression, read_selector
+from sparkrelease.decide.templates import EVERYTHING, Scope, Template, scope_of, seconds, template_of
 from sparkrelease.decide.windows import exact_query
 
 LABELS = RoleLabels()

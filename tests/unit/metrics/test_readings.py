@@ -14,9 +14,10 @@ from sparkrelease.api.config import RoleLabels
 from sparkrelease.api.metrics import Metric, Threshold
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Buckets, Counts, Missing, Reading, Value
-from sparkrelease.decide.promql import POD_LABELS, Template, template_of
-from sparkrelease.decide.readings import Look, fold, read, read_count, read_gate, sort_answer
+from sparkrelease.decide.grouping import fold, sort_answer
+from sparkrelease.decide.readings import Look, read, read_count, read_gate
 from sparkrelease.decide.series import Answer, Row
+from sparkrelease.decide.templates import POD_LABELS, Template, template_of
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 NOW = AT.timestamp()

@@ -15,10 +15,11 @@ from sparkrelease.api.metrics import Metric
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import Verdict
 from sparkrelease.decide.facts import Again, Buckets, Counts, MetricFacts, Missing
-from sparkrelease.decide.promql import EVERYTHING, Template, gate_query, template_of
+from sparkrelease.decide.promql import gate_query
 from sparkrelease.decide.recount import again_query, stage_query
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.decide.series import Answer
+from sparkrelease.decide.templates import EVERYTHING, Template, template_of
 from sparkrelease.decide.thresholds import judge_facts
 from sparkrelease.engine.measure import Measurements
 from sparkrelease.engine.metrics import OperatorMetrics

@@ -17,10 +17,10 @@ from sparkrelease.api.config import RoleLabels
 from sparkrelease.api.metrics import Metric
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.facts import Buckets, Counts, Missing, Window
-from sparkrelease.decide.promql import EVERYTHING, Template, template_of
-from sparkrelease.decide.readings import Group, Sorted, fold, sort_answer
+from sparkrelease.decide.grouping import Group, Sorted, fold, sort_answer
 from sparkrelease.decide.resolve import ResolvedSpec
 from sparkrelease.decide.series import Answer, Row
+from sparkrelease.decide.templates import EVERYTHING, Template, template_of
 from sparkrelease.decide.windows import MOST_EDGES, exact_query, last_end, window_of, window_template
 from sparkrelease.engine.measure import Measurements
 from sparkrelease.engine.windows import MOST_BACK

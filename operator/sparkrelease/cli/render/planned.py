@@ -14,10 +14,11 @@ from sparkrelease.cli.render.words import Tone, count, say
 from sparkrelease.cli.sent import Purpose
 from sparkrelease.decide.evidence import finite
 from sparkrelease.decide.facts import Counts, Missing
+from sparkrelease.decide.grouping import Group as Rows
+from sparkrelease.decide.grouping import Place, Sorted
 from sparkrelease.decide.native import Histogram
 from sparkrelease.decide.promql import EDGE, HIGH, LOW, NATIVE, NEWEST, PART, SERIES, UP, VALUE
-from sparkrelease.decide.readings import Group as Rows
-from sparkrelease.decide.readings import Place, Sorted, as_buckets, as_counts
+from sparkrelease.decide.readings import as_buckets, as_counts
 
 _HEADS = ("#", "METRIC", "FOR", "HOW OFTEN", "STABLE", "CANARY")
 _MOST_EDGES = 4
