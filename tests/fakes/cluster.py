@@ -67,7 +67,8 @@ class FakeSettings:
 
 
 Fault = Callable[[Call], str | None]
-"""Says what goes wrong with a call: None, `fail`, `crash-before` or `crash-after`."""
+"""Says what goes wrong with a call: None, `fail`, `unheard` (it is done, and the answer a failure), `crash-before` or
+`crash-after`."""
 
 
 @dataclass
@@ -180,14 +181,15 @@ class FakeCluster:
     def failed(self, call: Call) -> bool:
         return bool(call.fault == "fail")  # type: ignore[attr-defined]
 
-    def end(self, call: Call) -> None:
-        """Notes that a call was carried out; the process may die before it hears the answer."""
+    def end(self, call: Call) -> bool:
+        """Notes that a call was carried out; whether its answer is lost. The process may die before it hears it."""
         call.done = True
         for look in self.after_write:
             look(call)
         if call.fault == "crash-after":  # type: ignore[attr-defined]
             self.dead = True
             raise ProcessDiedError(call.kind)
+        return bool(call.fault == "unheard")  # type: ignore[attr-defined]
 
     @property
     def version(self) -> int:
@@ -210,6 +212,9 @@ class FakeCluster:
             self.watch.append(("SparkRelease", "DELETED", body))
 
 
+_FAILED = Written(WriteOutcome.FAILED, problem=Problem(Reason.API_SERVER_ERROR, "500"))
+
+
 class FakeObjects:
     """StatusWriter and ObjectLister."""
 
@@ -226,8 +231,7 @@ class FakeObjects:
         body["status"] = json.loads(status.model_dump_json(by_alias=True, exclude_none=True))
         if body["status"] != stored:
             self._cluster._changed(key)
-        self._cluster.end(call)
-        return Written(WriteOutcome.DONE, copied(body))
+        return _FAILED if self._cluster.end(call) else Written(WriteOutcome.DONE, copied(body))
 
     async def set_finalizer(
         self, key: ObjectKey, resource_version: str, present: bool, known: Sequence[str] | None = None
@@ -241,12 +245,11 @@ class FakeObjects:
         self._cluster._changed(key)
         answer = copied(body)
         self._cluster._let_go(key)
-        self._cluster.end(call)
-        return Written(WriteOutcome.DONE, answer)
+        return _FAILED if self._cluster.end(call) else Written(WriteOutcome.DONE, answer)
 
     def _guard(self, call: Call, key: ObjectKey, resource_version: str) -> Written | None:
         if self._cluster.failed(call):
-            return Written(WriteOutcome.FAILED, problem=Problem(Reason.API_SERVER_ERROR, "500"))
+            return _FAILED
         body = self._cluster.releases.get(key)
         if body is None:
             return Written(WriteOutcome.GONE)
@@ -296,8 +299,8 @@ class FakeEvidence:
                 self._cluster.config_maps[place] = there = rest
             names.append(place[1])
             rest = rest[len(there) :]
-        self._cluster.end(call)
-        return tuple(names)
+        lost = self._cluster.end(call)
+        return Problem(Reason.API_SERVER_UNREACHABLE, "no answer") if lost else tuple(names)
 
     async def load(self, namespace: str, config_maps: Sequence[str]) -> Sequence[str] | Problem:
         if self._cluster.unreadable:

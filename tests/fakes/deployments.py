@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fakes.cluster import Call, FakeCluster, ProcessDiedError
+from fakes.cluster import FakeCluster, ProcessDiedError
 from sparkrelease.api.problem import Problem
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.deployed import Deployed, ManagedWorkload
@@ -79,8 +79,7 @@ class FakeDeployments:
         if self._cluster.failed(call):
             return _NO
         problem = self._write(step)
-        self._end(call)
-        return problem
+        return _NO if self._cluster.end(call) and problem is None else problem
 
     def _write(self, step: WorkloadStep) -> Problem | None:
         found = self._store().found
@@ -101,6 +100,3 @@ class FakeDeployments:
             case SelectPods():
                 raise AssertionError("Services fit")
         return None
-
-    def _end(self, call: Call) -> None:
-        self._cluster.end(call)

@@ -35,5 +35,4 @@ class FakeMitigations:
         there.set(change.values)
         if change.restart:
             self._cluster.tokens[(namespace, change.restart)] = change.token
-        self._cluster.end(call)
-        return None
+        return Problem(Reason.API_SERVER_UNREACHABLE, "no answer") if self._cluster.end(call) else None

@@ -63,7 +63,8 @@ class FakeTraffic:
         route.generation += 1
         route.written_at = self._cluster.clock.now()
         self._cluster.show_route(target.namespace, target.route_name)
-        self._cluster.end(call)
+        if self._cluster.end(call):
+            return Applied(ApplyOutcome.FAILED, route.written_at, self.observe(target))
         return Applied(ApplyOutcome.CHANGED, route.written_at, self.observe(target))
 
     async def stamp(self, target: Target, epoch: int, *, over: bool = False) -> Applied:
@@ -76,8 +77,8 @@ class FakeTraffic:
         if route.mark is not None:
             mark = route.mark
             route.mark = RouteMark(mark.run, epoch, mark.weight, mark.rollback, mark.mirror)
-        self._cluster.end(call)
-        return Applied(ApplyOutcome.CHANGED, self._cluster.clock.now(), self.observe(target))
+        outcome = ApplyOutcome.FAILED if self._cluster.end(call) else ApplyOutcome.CHANGED
+        return Applied(outcome, self._cluster.clock.now(), self.observe(target))
 
     def kinds(self) -> frozenset[str]:
         return frozenset({"HTTPRoute"})

@@ -48,12 +48,18 @@ class Replayed:
 
 def replay(entries: Sequence[Entry]) -> Replayed:
     """Makes every decision of a run again, in order, up to the first difference."""
-    spec = _spec(entries)
-    if isinstance(spec, Difference):
-        return Replayed(0, 0, spec)
+    first = next((entry for entry in entries if entry.kind == Reason.RUN_STARTED.value), None)
+    if first is None:
+        number, kind = (entries[0].number, entries[0].kind) if entries else (1, ABSENT)
+        return Replayed(0, 0, Difference(number, "kind", kind, Reason.RUN_STARTED.value))
+    spec = _spec_of(first)
     done, place = 0, 0
     known: list[Stood] = []
     while place < len(entries):
+        begun = _begun(entries[place:])
+        spec = _spec_of(begun) if begun is not None and begun is not first else spec
+        if isinstance(spec, Difference):
+            return Replayed(done, place, spec)
         found = _decision(entries[place:], spec, known)
         if isinstance(found, Difference):
             return Replayed(done, place, found)
@@ -61,13 +67,20 @@ def replay(entries: Sequence[Entry]) -> Replayed:
     return Replayed(done, place)
 
 
-def _spec(entries: Sequence[Entry]) -> ResolvedSpec | Difference:
+def _begun(entries: Sequence[Entry]) -> Entry | None:
+    """The start that the first of these decisions tells of.
+
+    There are two in a run where the spec was edited after the first was stored and before the status told of it.
+    """
+    match entries[0].data.get(KEY):
+        case {"entries": int(own)}:
+            return next((entry for entry in entries[:own] if entry.kind == Reason.RUN_STARTED.value), None)
+        case _:
+            return None
+
+
+def _spec_of(start: Entry) -> ResolvedSpec | Difference:
     """The spec the run follows, from the entry of its start."""
-    first = entries[0] if entries else None
-    start = next((entry for entry in entries if entry.kind == Reason.RUN_STARTED.value), None)
-    if start is None:
-        number, kind = (first.number, first.kind) if first else (1, ABSENT)
-        return Difference(number, "kind", kind, Reason.RUN_STARTED.value)
     try:
         spec = ResolvedSpec.model_validate(start.data.get("spec"))
     except ValidationError as problem:

@@ -31,7 +31,7 @@ def not_on_stable(route: Route) -> Problem | None:
     if same_weight(route.canary_weight, 0):
         text = "the route mirrors requests to canary; remove the RequestMirror filter so that canary gets nothing"
     else:
-        text = f"the route gives canary {route.canary_weight} %; set it to 0 so that all traffic is on stable"
+        text = f"the route gives canary {route.canary_weight:g} %; set it to 0 so that all traffic is on stable"
     return Problem(Reason.TRAFFIC_NOT_ON_STABLE, text)
 
 

@@ -129,9 +129,11 @@ class Run:
 
 def read_run(entries: Sequence[Entry], chain: Chain) -> Run:
     """Puts a run together; UnreadableRunError when its start is missing or was written by a version that differs."""
-    start = next((entry for entry in entries if entry.kind == Reason.RUN_STARTED.value), None)
-    if start is None:
+    begun = [place for place, entry in enumerate(entries) if entry.kind == Reason.RUN_STARTED.value]
+    if not begun:
         raise UnreadableRunError("no entry tells of the start of the run")
+    entries = entries[begun[-1] :] if len(begun) > 1 else entries  # the spec was edited before an earlier start counted
+    start = next(entry for entry in entries if entry.kind == Reason.RUN_STARTED.value)
     try:
         spec = ResolvedSpec.model_validate(start.data.get("spec"))
     except ValidationError as problem:

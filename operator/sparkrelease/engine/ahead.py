@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import EvidenceStatus
-from sparkrelease.decide.evidence import Entry, parse_entry
+from sparkrelease.decide.evidence import Entry, canonical_json, parse_entry
 from sparkrelease.decide.facts import Problem, Regression
+from sparkrelease.decide.inputs import KEY
 from sparkrelease.decide.regress import regression_of
 from sparkrelease.engine.release import Chain, Release
 from sparkrelease.ports.cluster import EvidenceStore
@@ -51,6 +52,49 @@ async def read_ahead(store: EvidenceStore, release: Release) -> tuple[Ahead, ...
 def what_it_shows(chain: Chain, ahead: Sequence[Ahead]) -> Regression | None:
     """Whether that is more than a crash leaves behind."""
     return regression_of(chain.run, [one.entries for one in ahead])
+
+
+def unknown_to(lines: Sequence[str], ahead: Sequence[Ahead]) -> tuple[Ahead, ...]:
+    """What is ahead without what holds nothing but these lines, which are stored already and nobody heard."""
+    known = {_content(entry) for entry in entries_of(lines)}
+    return tuple(one for one in ahead if not known.issuperset(map(_content, one.entries)))
+
+
+def not_in(ahead: Sequence[Ahead], lines: Sequence[str]) -> tuple[str, ...]:
+    """The lines that tell of what is not ahead: whatever they are linked to, an entry is what it was made from."""
+    there = {_content(entry) for one in ahead for entry in one.entries}
+    return tuple(line for line in lines if (entry := parse_entry(line)) is None or _content(entry) not in there)
+
+
+def _content(entry: Entry) -> tuple[str, str, str, str]:
+    return entry.at, entry.kind, entry.message, canonical_json(entry.data)
+
+
+def without_repetitions(ahead: Sequence[Ahead], pending: Sequence[str]) -> tuple[tuple[Ahead, ...], int]:
+    """What is ahead without the decisions that pending lines tell of, made at another time; how many lines those are.
+
+    A process that dies behind its evidence is followed by one that decides the same from the same status. What that one
+    cannot store stays in the status, decision by decision as there is one a ConfigMap; the first that differs ends it.
+    """
+    told = 0
+    for place, one in enumerate(ahead):
+        size = len(one.lines)
+        if not same_decision(one.entries, entries_of(pending[told : told + size])):
+            return (*ahead[place:],), told
+        told += size
+    return (), told
+
+
+def same_decision(theirs: Sequence[Entry], mine: Sequence[Entry]) -> bool:
+    """Whether a decision made again is the one that is stored: kind by kind, and a start in all it is recorded for."""
+    if [entry.kind for entry in theirs] != [entry.kind for entry in mine]:
+        return False
+    starts = (pair for pair in zip(theirs, mine, strict=True) if pair[0].kind == Reason.RUN_STARTED.value)
+    return all(_told(one) == _told(other) for one, other in starts)
+
+
+def _told(start: Entry) -> Mapping[str, object]:
+    return {key: value for key, value in start.data.items() if key != KEY}
 
 
 def take_in(chain: Chain, lines: Sequence[str], names: tuple[str, ...]) -> None:

@@ -11,7 +11,18 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.evidence import link, relink
 from sparkrelease.decide.facts import Problem
 from sparkrelease.decide.plan import EntryDraft
-from sparkrelease.engine.ahead import digest_of, entries_of, next_index, read_ahead, take_in, what_it_shows
+from sparkrelease.engine.ahead import (
+    digest_of,
+    entries_of,
+    next_index,
+    not_in,
+    read_ahead,
+    same_decision,
+    take_in,
+    unknown_to,
+    what_it_shows,
+    without_repetitions,
+)
 from sparkrelease.engine.release import Chain, Release
 from sparkrelease.engine.world import World
 
@@ -128,7 +139,8 @@ class Recorder:
     ) -> tuple[tuple[str, ...], Problem | tuple[str, ...]]:
         """Adopts entries that a crash, or a round cut short, left behind before the status, if they continue the chain.
 
-        The same decision again is not stored twice, alone or before others; any other one is linked behind.
+        The same decision again is not stored twice, alone or before others; any other one is linked behind. Neither is
+        what was stored and not heard of, however it was linked.
         """
         chain, store = release.chain, self._world.evidence
         ahead = await read_ahead(store, release)
@@ -136,21 +148,22 @@ class Recorder:
             return lines, ahead
         if not ahead:
             return lines, answer
-        shown = what_it_shows(chain, ahead)
+        unknown = unknown_to(lines, ahead)
+        lines, chain.pending = not_in(ahead, lines), not_in(ahead, chain.pending)
         for one in ahead:
             log.info("%s/%s: adopting what is in %s", release.key.namespace, release.key.name, one.name)
             take_in(chain, one.lines, (one.name,))
-        mine = entries_of(lines)
-        theirs = [entry.kind for entry in ahead[0].entries]
-        again = len(ahead) == 1 and [entry.kind for entry in mine[: len(theirs)]] == theirs
-        if again and len(mine) == len(theirs):
-            return (), ()
-        if again and shown is None:
-            lines = lines[len(theirs) :]
+        unknown, told = without_repetitions(unknown, chain.pending)
+        lines, chain.pending = lines[told:], chain.pending[told:]
+        shown, mine = what_it_shows(chain, unknown), entries_of(lines)
+        if len(unknown) == 1 and same_decision(unknown[0].entries, mine[: len(unknown[0].entries)]):
+            shown, lines = None, lines[len(unknown[0].entries) :]
+        chain.pending = self._behind(chain, chain.pending)
         if shown is not None and not any("outcome" in entry.data for entry in mine):
             release.regression = shown
-            chain.pending = self._behind(chain, chain.pending)
             return lines, Problem(Reason.STATE_REGRESSED, shown.message)
+        if not lines:
+            return (), ()
         lines = self._behind(chain, lines)
         return lines, await store.store(release.key, chain.run, next_index(chain.stored), lines)
 

@@ -90,7 +90,7 @@ OLDER = {"creationTimestamp": "2026-11-01T00:00:00Z"}
             "route/conflict",
             "HTTPRoute shop/elder is older and takes the same requests",
         ),
-        ([route(weight=20)], "route shop", "the route gives canary 20.0 %; set it to 0"),
+        ([route(weight=20)], "route shop", "the route gives canary 20 %; set it to 0"),
     ],
 )
 def test_what_the_operator_would_find_wrong_fails(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 
@@ -166,6 +167,17 @@ def test_evidence_without_its_start_has_no_documents() -> None:
     entries = runs.settled()
     with pytest.raises(UnreadableRunError, match="start of the run"):
         read_run(entries[1:], runs.chain_of(entries))
+
+
+def test_of_two_starts_of_a_run_the_second_counts() -> None:
+    """The spec was edited between the evidence of the first and the status that would have told of it."""
+    entries = runs.rolled_back()
+    length = next(place for place, entry in enumerate(entries) if place and "inputs" in entry.data)
+    first = dict(entries[0].data) | {"specDigest": "sha256:before", "spec": {"version": "other"}}
+    never = [dataclasses.replace(entries[0], data=first), *entries[1:length]]
+    twice = read_run([*never, *entries], runs.chain_of(entries))
+    once = runs.run_of(entries)
+    assert (twice.spec, twice.started_at, [*twice.entries]) == (once.spec, once.started_at, entries)
 
 
 def test_a_decision_whose_inputs_cannot_be_read_is_told_by_its_entries() -> None:

@@ -119,7 +119,7 @@ SCRIPTS: list[Script] = [good_release, bad_release, deleted_release]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("moment", ["crash-before", "crash-after", "fail"])
+@pytest.mark.parametrize("moment", ["crash-before", "crash-after", "fail", "unheard"])
 async def test_the_end_is_the_same_whichever_call_the_process_dies_at_or_fails(script: Script, moment: str) -> None:
     clean = Rig()
     await script(clean)
@@ -158,6 +158,35 @@ async def test_the_frozen_spec_comes_back_from_evidence_after_an_edit_and_a_rest
     watcher = Watcher(rig, key)
     await rig.until(lambda: (run := rig.status(key).run) is not None and run.promoted_at is not None)
     assert watcher.climbs == [50]
+
+
+@pytest.mark.parametrize("moment", ["crash-after", "unheard"])
+async def test_a_spec_edited_between_the_evidence_of_a_start_and_its_status_is_the_one_recorded(moment: str) -> None:
+    rig = Rig()
+    key = rig.release()
+    stages = [{"name": "all", "weight": 90, "duration": "3s"}]
+
+    def wrong(call: Call) -> str | None:
+        if call.kind == "evidence" and not faults:
+            faults.append(call.number)
+            rig.cluster.edit(key, stages=stages)
+            return moment
+        return None
+
+    faults: list[int] = []
+    rig.cluster.fault = wrong
+    await rig.start()
+    await rig.seconds(1)
+    await rig.until(lambda: rig.route().weight == 90)
+    rig.cluster.edit(key, stages=[{"name": "other", "weight": 5, "duration": "3s"}])
+    await rig.restart()
+    await rig.until(lambda: (run := rig.status(key).run) is not None and run.promoted_at is not None)
+    entries = [entry for entry in map(parse_entry, chain_of(rig, key)) if entry is not None]
+    starts = [entry.data["specDigest"] for entry in entries if entry.kind == "RunStarted"]
+    assert len(starts) == 2
+    assert starts[0] != starts[1] == rig.status(key).run.spec_digest  # type: ignore[union-attr]
+    replayed = replay(entries)
+    assert (replayed.difference, replayed.entries) == (None, len(entries))
 
 
 async def test_the_frozen_spec_comes_back_though_a_later_part_of_the_evidence_is_gone() -> None:
