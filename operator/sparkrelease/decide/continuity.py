@@ -48,23 +48,25 @@ def leap_of(known: Sequence[Stood], status: SparkReleaseStatus, now: datetime, f
     """The first thing that cannot be so after what is known; None where it follows from it, or nothing is known.
 
     It follows from the last one. Two may decide from an older status again: the successor of an operator that died
-    between evidence and status, and one that was told that the state came back older than it was. And a raise is in
-    evidence before it is made: what cuts its round short there, a rollback say, is decided from what the raise was.
+    between evidence and status, and one that was told that the state came back older than it was. And a weight that no
+    rollback sets is in evidence before it is taken: what is decided where that went unheard, is from the status before.
     """
     if not known:
         return None
     found = next(_leaps(known[-1], status, now), None)
-    older = known[:-1] if facts.epoch > known[-1].epoch or facts.regression is not None else _before_a_raise(known)
+    older = known[:-1] if facts.epoch > known[-1].epoch or facts.regression is not None else _before_a_step(known)
     if any(next(_leaps(stood, status, now), None) is None for stood in older):
         return None
     return found
 
 
-def _before_a_raise(known: Sequence[Stood]) -> Sequence[Stood]:
-    """The status a raise was decided from, if the last decision was one."""
+def _before_a_step(known: Sequence[Stood]) -> Sequence[Stood]:
+    """The status from which a weight was decided that waits for its evidence, if the last decision was such a one."""
     for before, after in pairwise(known[-2:]):
-        old, new = before.status.weight, after.status.weight
-        if new.desired > old.desired or (new.mirror or 0.0) > (old.mirror or 0.0):
+        old, new = before.status, after.status
+        ended = new.run is not None and new.run.end is not None
+        moved = (new.weight.desired, new.weight.mirror or 0.0) != (old.weight.desired, old.weight.mirror or 0.0)
+        if moved and not ended and new.rollback == old.rollback:
             return (before,)
     return ()
 

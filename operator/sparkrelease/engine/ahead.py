@@ -79,17 +79,23 @@ def without_repetitions(ahead: Sequence[Ahead], pending: Sequence[str]) -> tuple
     told = 0
     for place, one in enumerate(ahead):
         size = len(one.lines)
-        if not same_decision(one.entries, entries_of(pending[told : told + size])):
+        if not begin_alike(one.entries, entries_of(pending[told:])):
             return (*ahead[place:],), told
         told += size
     return (), told
 
 
-def same_decision(theirs: Sequence[Entry], mine: Sequence[Entry]) -> bool:
-    """Whether a decision made again is the one that is stored: kind by kind, and a start in all it is recorded for."""
-    if [entry.kind for entry in theirs] != [entry.kind for entry in mine]:
+def begin_alike(theirs: Sequence[Entry], mine: Sequence[Entry]) -> bool:
+    """Whether mine begin with a decision made again that is stored: kind by kind, a start in all it is recorded for.
+
+    Whole decisions are alike or not: the first entry of each, and no other, has what it was made from.
+    """
+    again, rest = mine[: len(theirs)], mine[len(theirs) :]
+    if [entry.kind for entry in theirs] != [entry.kind for entry in again] or (
+        rest and KEY not in rest[0].data and KEY in again[0].data
+    ):
         return False
-    starts = (pair for pair in zip(theirs, mine, strict=True) if pair[0].kind == Reason.RUN_STARTED.value)
+    starts = (pair for pair in zip(theirs, again, strict=True) if pair[0].kind == Reason.RUN_STARTED.value)
     return all(_told(one) == _told(other) for one, other in starts)
 
 

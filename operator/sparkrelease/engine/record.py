@@ -12,12 +12,12 @@ from sparkrelease.decide.evidence import link, relink
 from sparkrelease.decide.facts import Problem
 from sparkrelease.decide.plan import EntryDraft
 from sparkrelease.engine.ahead import (
+    begin_alike,
     digest_of,
     entries_of,
     next_index,
     not_in,
     read_ahead,
-    same_decision,
     take_in,
     unknown_to,
     what_it_shows,
@@ -156,7 +156,7 @@ class Recorder:
         unknown, told = without_repetitions(unknown, chain.pending)
         lines, chain.pending = lines[told:], chain.pending[told:]
         shown, mine = what_it_shows(chain, unknown), entries_of(lines)
-        if len(unknown) == 1 and same_decision(unknown[0].entries, mine[: len(unknown[0].entries)]):
+        if len(unknown) == 1 and begin_alike(unknown[0].entries, mine):
             shown, lines = None, lines[len(unknown[0].entries) :]
         chain.pending = self._behind(chain, chain.pending)
         if shown is not None and not any("outcome" in entry.data for entry in mine):

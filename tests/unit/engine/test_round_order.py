@@ -209,6 +209,30 @@ async def test_a_raise_that_was_stored_unheard_and_never_made_leaves_evidence_th
     assert (replayed.difference, replayed.entries) == (None, len(told))
 
 
+async def test_a_way_back_that_was_stored_unheard_and_not_taken_leaves_evidence_that_can_be_replayed() -> None:
+    rig = Rig()
+    key = rig.release()
+    await rig.start()
+    await rig.until(lambda: rig.status(key).run is not None and rig.status(key).run.promoted_at is not None)
+    lost = []
+
+    def unheard(call: Call) -> str | None:
+        if call.kind == "evidence" and "Settling" in call.detail and not lost:
+            lost.append(call.number)
+            rig.measuring.canary[key] = BAD
+            return "unheard"
+        return None
+
+    rig.cluster.fault = unheard
+    rig.cluster.roll_out("shop", "web-stable", "fp2")
+    await rig.seconds(30)
+    assert lost
+    entries = entries_of(rig, key)
+    assert [entry.kind for entry in entries].count("Settling") == 1
+    replayed = replay(entries)
+    assert (replayed.difference, replayed.entries) == (None, len(entries))
+
+
 async def test_a_route_that_refuses_is_tried_for_ever_and_loudly() -> None:
     rig = Rig()
     key = rig.release()
