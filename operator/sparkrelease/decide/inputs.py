@@ -87,6 +87,15 @@ def status_data(status: SparkReleaseStatus) -> object:
     return codec.write(SparkReleaseStatus, _kept_status(status))
 
 
+def length_in(entry: Mapping[str, object]) -> int | None:
+    """Of the data of a decision's first entry, how many entries the decision has; None for any other entry."""
+    match entry.get(KEY):
+        case {"entries": int(entries)}:
+            return entries
+        case _:
+            return None
+
+
 def version_of(data: object) -> str:
     """Version of the program that packed the inputs; empty when it does not say."""
     return str(data.get("by", "")) if isinstance(data, Mapping) else ""

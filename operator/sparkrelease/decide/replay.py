@@ -19,7 +19,7 @@ from sparkrelease.api.status import SparkReleaseStatus
 from sparkrelease.decide.checkpoints import told_later
 from sparkrelease.decide.continuity import ABSENT, Stood, leap_of
 from sparkrelease.decide.evidence import Entry, canonical_json
-from sparkrelease.decide.inputs import KEY, Inputs, status_data, unpack, version_of
+from sparkrelease.decide.inputs import KEY, Inputs, length_in, status_data, unpack, version_of
 from sparkrelease.decide.lifecycle import decide
 from sparkrelease.decide.plan import EntryDraft
 from sparkrelease.decide.resolve import ResolvedSpec, digest
@@ -72,11 +72,8 @@ def _begun(entries: Sequence[Entry]) -> Entry | None:
 
     There are two in a run where the spec was edited after the first was stored and before the status told of it.
     """
-    match entries[0].data.get(KEY):
-        case {"entries": int(own)}:
-            return next((entry for entry in entries[:own] if entry.kind == Reason.RUN_STARTED.value), None)
-        case _:
-            return None
+    own = entries[: length_in(entries[0].data) or 0]
+    return next((entry for entry in own if entry.kind == Reason.RUN_STARTED.value), None)
 
 
 def _spec_of(start: Entry) -> ResolvedSpec | Difference:

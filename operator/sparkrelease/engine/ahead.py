@@ -9,7 +9,7 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.status import EvidenceStatus
 from sparkrelease.decide.evidence import Entry, canonical_json, parse_entry
 from sparkrelease.decide.facts import Problem, Regression
-from sparkrelease.decide.inputs import KEY
+from sparkrelease.decide.inputs import KEY, length_in
 from sparkrelease.decide.regress import regression_of
 from sparkrelease.engine.release import Chain, Release
 from sparkrelease.ports.cluster import EvidenceStore
@@ -88,15 +88,16 @@ def without_repetitions(ahead: Sequence[Ahead], pending: Sequence[str]) -> tuple
 def begin_alike(theirs: Sequence[Entry], mine: Sequence[Entry]) -> bool:
     """Whether mine begin with a decision made again that is stored: kind by kind, a start in all it is recorded for.
 
-    Whole decisions are alike or not: the first entry of each, and no other, has what it was made from.
+    Decisions of different length are different ones; of a long one the last part may not have been stored.
     """
-    again, rest = mine[: len(theirs)], mine[len(theirs) :]
-    if [entry.kind for entry in theirs] != [entry.kind for entry in again] or (
-        rest and KEY not in rest[0].data and KEY in again[0].data
-    ):
+    again = mine[: len(theirs)]
+    return len(again) == len(theirs) and all(map(_alike, theirs, again))
+
+
+def _alike(one: Entry, other: Entry) -> bool:
+    if one.kind != other.kind or length_in(one.data) != length_in(other.data):
         return False
-    starts = (pair for pair in zip(theirs, again, strict=True) if pair[0].kind == Reason.RUN_STARTED.value)
-    return all(_told(one) == _told(other) for one, other in starts)
+    return one.kind != Reason.RUN_STARTED.value or _told(one) == _told(other)
 
 
 def _told(start: Entry) -> Mapping[str, object]:
