@@ -51,6 +51,14 @@ RELEASES: dict[str, dict[str, object]] = {
             {"name": "gone", "all": _HIGH, "for": "9s"},
         ]
     },
+    "in the shadow first": {
+        "stages": [
+            {"name": "shadow", "weight": 0, "mirror": 100, "duration": "3s"},
+            {"name": "ten", "weight": 10, "duration": "3s"},
+            {"name": "half", "weight": 50, "duration": "3s"},
+        ]
+    },
+    "dry": {"dryRun": True},
 }
 
 FOUND = [
