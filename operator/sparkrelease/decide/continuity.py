@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 
 from sparkrelease.api.status import SparkReleaseStatus, StageStatus
 from sparkrelease.decide.facts import Facts
@@ -23,6 +22,8 @@ class Stood:
     status: SparkReleaseStatus
     at: datetime
     epoch: int
+    waits: bool = False
+    """The decision that led to it is taken once its evidence is known to be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +49,17 @@ def leap_of(known: Sequence[Stood], status: SparkReleaseStatus, now: datetime, f
     """The first thing that cannot be so after what is known; None where it follows from it, or nothing is known.
 
     It follows from the last one. Two may decide from an older status again: the successor of an operator that died
-    between evidence and status, and one that was told that the state came back older than it was. And a weight that no
-    rollback sets is in evidence before it is taken: what is decided where that went unheard, is from the status before.
+    between evidence and status, and one that was told that the state came back older than it was. And a decision that
+    waits for its evidence may never be taken: what follows where that went unheard is decided from the status before.
     """
     if not known:
         return None
     found = next(_leaps(known[-1], status, now), None)
-    older = known[:-1] if facts.epoch > known[-1].epoch or facts.regression is not None else _before_a_step(known)
+    anew = facts.epoch > known[-1].epoch or facts.regression is not None
+    older = known[:-1] if anew else known[-2:-1] if known[-1].waits else ()
     if any(next(_leaps(stood, status, now), None) is None for stood in older):
         return None
     return found
-
-
-def _before_a_step(known: Sequence[Stood]) -> Sequence[Stood]:
-    """The status from which a weight was decided that waits for its evidence, if the last decision was such a one."""
-    for before, after in pairwise(known[-2:]):
-        old, new = before.status, after.status
-        ended = new.run is not None and new.run.end is not None
-        moved = (new.weight.desired, new.weight.mirror or 0.0) != (old.weight.desired, old.weight.mirror or 0.0)
-        if moved and not ended and new.rollback == old.rollback:
-            return (before,)
-    return ()
 
 
 def _leaps(stood: Stood, status: SparkReleaseStatus, now: datetime) -> Iterator[Leap]:

@@ -38,6 +38,9 @@ class ReleaseRoute:
 
 RouteAction = SetWeight | ReleaseRoute
 
+_SAME = 0.0005
+"""Percent of the requests that make no other weight."""
+
 
 @dataclass(frozen=True, slots=True)
 class EntryDraft:
@@ -179,3 +182,13 @@ class Plan:
     """When to decide again at the latest; None for a release at rest, which only a change wakes."""
     active: bool = False
     """Whether metrics are asked for this release at every tick."""
+
+    def raises(self, before: SparkReleaseStatus) -> bool:
+        """Whether it gives canary more requests, now or by what it writes down, sets a weight or begins a run.
+
+        Such a plan waits for its evidence; any other is taken first.
+        """
+        run, now, then = self.status.run, self.status.weight, before.weight
+        begins = run is not None and (before.run is None or before.run.id != run.id)
+        more = now.desired > then.desired + _SAME or (now.mirror or 0.0) > (then.mirror or 0.0) + _SAME
+        return begins or more or (isinstance(self.route, SetWeight) and not self.urgent)

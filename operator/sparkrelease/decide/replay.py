@@ -105,7 +105,8 @@ def _decision(entries: Sequence[Entry], spec: ResolvedSpec, known: list[Stood]) 
     if leap is not None:
         return Difference(first.number, f"data.{KEY}.status.{leap.field}", leap.stored, leap.expected, version_of(data))
     plan = decide(inputs.spec, inputs.status, inputs.facts, inputs.now)
-    known += [Stood(status, inputs.now, inputs.facts.epoch) for status in (inputs.status, plan.status)]
+    epoch, waits = inputs.facts.epoch, plan.raises(inputs.status)
+    known += [Stood(inputs.status, inputs.now, epoch), Stood(plan.status, inputs.now, epoch, waits)]
     difference = _compare(first, entries[: inputs.entries], plan.entries, version_of(data))
     return difference or _compare_status(first.number, inputs, plan.status, version_of(data)) or inputs.entries
 

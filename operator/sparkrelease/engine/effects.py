@@ -58,14 +58,6 @@ class Step:
     """Whether a weight was raised just now, and the status said so before."""
 
 
-def raises(plan: Plan, before: SparkReleaseStatus) -> bool:
-    """Whether the plan gives canary more requests, now or by what it writes down, or begins a run."""
-    new_run = plan.status.run is not None and (before.run is None or before.run.id != plan.status.run.id)
-    now, then = plan.status.weight, before.weight
-    more = now.desired > then.desired + _SAME or (now.mirror or 0.0) > (then.mirror or 0.0) + _SAME
-    return new_run or more or (isinstance(plan.route, SetWeight) and not plan.urgent)
-
-
 def _served(status: SparkReleaseStatus) -> bool:
     """Whether canary is to have requests, be it copies."""
     return status.weight.desired > 0 or (status.weight.mirror or 0.0) > 0
@@ -208,7 +200,7 @@ class Effects:
         """Evidence cannot be stored: decides again knowing that, so that everything but the raise goes on."""
         plan = self._decide(release, self.gatherer.facts(release))
         wait = max(release.chain.try_again_at - self._world.clock.monotonic(), 0.1)
-        if not raises(plan, release.status) and not plan.urgent:
+        if not plan.raises(release.status) and not plan.urgent:
             self.take(release, plan, step)
             await self.finish(release, None, step)
         else:

@@ -9,7 +9,7 @@ from sparkrelease.decide.facts import Facts
 from sparkrelease.decide.lifecycle import decide
 from sparkrelease.decide.plan import Plan
 from sparkrelease.engine.adopt import Adopter
-from sparkrelease.engine.effects import RETRY, Effects, Step, raises, tidies
+from sparkrelease.engine.effects import RETRY, Effects, Step, tidies
 from sparkrelease.engine.release import Release
 from sparkrelease.engine.report import says_the_same
 from sparkrelease.engine.scheduler import Again
@@ -147,7 +147,7 @@ class Rounds:
             if self._unanswered(plan, step):
                 facts = await self._ask(release, plan, facts, step)
                 continue
-            if raises(plan, release.status):
+            if plan.raises(release.status):
                 again, seen = await self.effects.go_on(release, plan, step)
                 if seen is None:
                     return again
