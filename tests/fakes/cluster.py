@@ -36,6 +36,8 @@ class Call:
     kind: str
     detail: Any
     done: bool = False
+    fault: str | None = None
+    """What goes wrong with it."""
 
 
 @dataclass
@@ -171,25 +173,24 @@ class FakeCluster:
             raise ProcessDiedError(kind)
         call = Call(len(self.calls) + 1, kind, detail)
         self.calls.append(call)
-        wrong = self.fault(call)
-        call.fault = wrong  # type: ignore[attr-defined]
-        if wrong == "crash-before":
+        call.fault = self.fault(call)
+        if call.fault == "crash-before":
             self.dead = True
             raise ProcessDiedError(kind)
         return call
 
     def failed(self, call: Call) -> bool:
-        return bool(call.fault == "fail")  # type: ignore[attr-defined]
+        return call.fault == "fail"
 
     def end(self, call: Call) -> bool:
         """Notes that a call was carried out; whether its answer is lost. The process may die before it hears it."""
         call.done = True
         for look in self.after_write:
             look(call)
-        if call.fault == "crash-after":  # type: ignore[attr-defined]
+        if call.fault == "crash-after":
             self.dead = True
             raise ProcessDiedError(call.kind)
-        return bool(call.fault == "unheard")  # type: ignore[attr-defined]
+        return call.fault == "unheard"
 
     @property
     def version(self) -> int:

@@ -38,7 +38,7 @@ class ReleaseRoute:
 
 RouteAction = SetWeight | ReleaseRoute
 
-_SAME = 0.0005
+SAME_WEIGHT = 0.0005
 """Percent of the requests that make no other weight."""
 
 
@@ -190,5 +190,5 @@ class Plan:
         """
         run, now, then = self.status.run, self.status.weight, before.weight
         begins = run is not None and (before.run is None or before.run.id != run.id)
-        more = now.desired > then.desired + _SAME or (now.mirror or 0.0) > (then.mirror or 0.0) + _SAME
+        more = now.desired > then.desired + SAME_WEIGHT or (now.mirror or 0.0) > (then.mirror or 0.0) + SAME_WEIGHT
         return begins or more or (isinstance(self.route, SetWeight) and not self.urgent)

@@ -13,7 +13,7 @@ from sparkrelease.api.reasons import Reason
 from sparkrelease.api.spec import SparkReleaseSpec
 from sparkrelease.api.status import Outcome, Phase, SparkReleaseStatus
 from sparkrelease.decide.facts import Facts
-from sparkrelease.decide.plan import EntryDraft, EventDraft, Plan, SetWeight
+from sparkrelease.decide.plan import SAME_WEIGHT, EntryDraft, EventDraft, Plan, SetWeight
 from sparkrelease.engine.apply import LEASE_LEFT, RELEASES_AGE, RouteWriter, done, gone, pause_after
 from sparkrelease.engine.gather import Gatherer
 from sparkrelease.engine.keeping import TRY_AGAIN
@@ -38,7 +38,6 @@ HUSH = 2.0
 """Seconds the gateway's word on a raised weight, and the first measurement, may take before the status says that they
 are missing: mostly they come in a moment, and two writes become one."""
 
-_SAME = 0.0005
 _GOING_BACK = frozenset({Phase.ROLLING_BACK, Phase.ROLLED_BACK})
 
 
@@ -73,7 +72,7 @@ def tidies(plan: Plan, facts: Facts) -> bool:
         return False
     wanted = (plan.route.canary, plan.route.mirror) if isinstance(plan.route, SetWeight) else (0.0, 0.0)
     found = (seen, facts.route.mirror if facts.route.mirror is not None else math.inf)
-    return all(abs(one - other) < _SAME for one, other in zip(found, wanted, strict=True))
+    return all(abs(one - other) < SAME_WEIGHT for one, other in zip(found, wanted, strict=True))
 
 
 class Effects:

@@ -13,7 +13,7 @@ from sparkrelease.api.conditions import ConditionType, find
 from sparkrelease.api.reasons import Reason
 from sparkrelease.decide.evidence import verify
 from sparkrelease.decide.facts import Facts, Problem, Route
-from sparkrelease.decide.plan import Plan, SetWeight
+from sparkrelease.decide.plan import SAME_WEIGHT, Plan, SetWeight
 from sparkrelease.decide.regress import LOST
 from sparkrelease.engine.ahead import NAMED, read_ahead, take_in, what_it_shows
 from sparkrelease.engine.release import Release
@@ -24,13 +24,11 @@ log = logging.getLogger(__name__)
 AGAIN = 5.0
 """Seconds between two looks at evidence that was not whole."""
 
-_SAME = 0.0005
-
 
 def _is_more(action: SetWeight, route: Route) -> bool:
     """Whether canary gets more by the action than by the route, of requests or of copies."""
     seen, copied = route.canary_weight or 0.0, route.mirror or 0.0
-    return route.exists and (action.canary > seen + _SAME or action.mirror > copied + _SAME)
+    return route.exists and (action.canary > seen + SAME_WEIGHT or action.mirror > copied + SAME_WEIGHT)
 
 
 class ReadBack:

@@ -29,20 +29,26 @@ class Watcher:
     def __init__(self, rig: Rig, key: ObjectKey) -> None:
         self.rig, self.key = rig, key
         self.weights: list[float] = []
+        self.broken: list[str] = []
         rig.cluster.after_write.append(self.look)
 
     def look(self, call: Call) -> None:
+        """Notes what is wrong: raised here it would be one more failed round, which the engine repeats."""
         if call.kind != "route":
             return
         weight = self.rig.route().weight
         raised = weight > (self.weights[-1] if self.weights else 0.0)
         self.weights.append(weight)
         status = self.rig.status(self.key) if self.key in self.rig.cluster.releases else None
-        if raised:
-            assert status is not None
-            assert weight <= status.weight.desired, "weight rose before the status said so"
-            assert status.evidence.entries > 0, "weight rose before its evidence was stored"
-            assert status.rollback is None, "weight rose after a rollback"
+        if raised and status is None:
+            self.broken.append(f"{weight}: weight rose of a release that is gone")
+        elif raised and status is not None:
+            if weight > status.weight.desired:
+                self.broken.append(f"{weight}: weight rose before the status said so")
+            if status.evidence.entries == 0:
+                self.broken.append(f"{weight}: weight rose before its evidence was stored")
+            if status.run is None or (status.rollback is not None and status.rollback.run == status.run.id):
+                self.broken.append(f"{weight}: weight rose after a rollback of its run, or in none")
 
     @property
     def climbs(self) -> list[float]:
@@ -75,6 +81,7 @@ async def good_release(rig: Rig) -> ObjectKey:
     status = rig.status(key)
     assert status.phase is Phase.SUCCEEDED
     assert [entry.outcome for entry in status.history] == [Outcome.SETTLED]
+    assert watcher.broken == []
     assert watcher.climbs == [10, 50, 0]
     assert rig.route().mark is None
     assert rig.cluster.releases[key]["metadata"]["finalizers"] == []
@@ -94,6 +101,7 @@ async def bad_release(rig: Rig) -> ObjectKey:
     status = rig.status(key)
     assert [entry.outcome for entry in status.history] == [Outcome.ROLLED_BACK]
     assert [refused.version for refused in status.refused] == ["v2"]
+    assert watcher.broken == []
     assert watcher.climbs == [10, 50, 0]
     assert rig.route().mark is None
     assert rig.cluster.releases[key]["metadata"]["finalizers"] == []
@@ -108,6 +116,7 @@ async def deleted_release(rig: Rig) -> ObjectKey:
     await rig.until(lambda: rig.route().weight == 50)
     rig.cluster.delete(key)
     await rig.until(lambda: key not in rig.cluster.releases)
+    assert watcher.broken == []
     assert watcher.climbs == [10, 50, 0]
     assert rig.route().mark is None
     return key
@@ -157,6 +166,7 @@ async def test_the_frozen_spec_comes_back_from_evidence_after_an_edit_and_a_rest
     await rig.restart()
     watcher = Watcher(rig, key)
     await rig.until(lambda: (run := rig.status(key).run) is not None and run.promoted_at is not None)
+    assert watcher.broken == []
     assert watcher.climbs == [50]
 
 
@@ -184,7 +194,9 @@ async def test_a_spec_edited_between_the_evidence_of_a_start_and_its_status_is_t
     entries = [entry for entry in map(parse_entry, chain_of(rig, key)) if entry is not None]
     starts = [entry.data["specDigest"] for entry in entries if entry.kind == "RunStarted"]
     assert len(starts) == 2
-    assert starts[0] != starts[1] == rig.status(key).run.spec_digest  # type: ignore[union-attr]
+    run = rig.status(key).run
+    assert run is not None
+    assert starts[0] != starts[1] == run.spec_digest
     replayed = replay(entries)
     assert (replayed.difference, replayed.entries) == (None, len(entries))
 
@@ -227,6 +239,7 @@ async def test_a_new_version_mid_run_goes_through_zero_first() -> None:
     rig.cluster.roll_out(NAMESPACE, "web-canary", "fp3")
     await rig.until(lambda: (run := rig.status(key).run) is not None and run.version == "v3", within=120)
     await rig.seconds(1)
+    assert watcher.broken == []
     assert watcher.climbs == [10, 50, 0, 10]
 
 

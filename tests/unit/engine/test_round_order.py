@@ -179,7 +179,9 @@ async def test_a_decision_that_was_stored_unheard_is_not_stored_again_before_the
     assert verify(chain_of(rig, key), head=release.chain.stored.head, entries=release.chain.stored.entries) is None
 
 
-async def test_a_raise_that_was_stored_unheard_and_never_made_leaves_evidence_that_can_be_replayed() -> None:
+async def test_a_raise_that_was_stored_unheard_and_never_made_leaves_evidence_that_can_be_replayed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A rollback cuts the round of the raise short between its evidence and its status."""
     rig = Rig()
     key = rig.release()
@@ -195,7 +197,7 @@ async def test_a_raise_that_was_stored_unheard_and_never_made_leaves_evidence_th
             await asyncio.Event().wait()
         return answer
 
-    evidence.store = unheard  # type: ignore[method-assign]
+    monkeypatch.setattr(evidence, "store", unheard)
     waiting = asyncio.create_task(rig.until(hung.is_set))
     await hung.wait()
     waiting.cancel()
@@ -204,7 +206,9 @@ async def test_a_raise_that_was_stored_unheard_and_never_made_leaves_evidence_th
     await rig.seconds(3)
     told = [entry.kind for entry in entries_of(rig, key)]
     assert told[told.index("GatePassed") :] == ["GatePassed", "StageEntered", "TriggerFired", "RolledBack"]
-    assert rig.status(key).run.gates_passed == 0  # type: ignore[union-attr]
+    run = rig.status(key).run
+    assert run is not None
+    assert run.gates_passed == 0
     replayed = replay(entries_of(rig, key))
     assert (replayed.difference, replayed.entries) == (None, len(told))
 
