@@ -88,7 +88,7 @@ class Adopter:
         release.frozen_problem = None
 
     async def _recorded_spec(self, release: Release) -> ResolvedSpec | Problem:
-        """The spec in the entry of the run's start: in the first ConfigMap, unless it is too large or there are two starts."""
+        """The spec in the entry of the run's start: in the first ConfigMap, unless it is too large or there are two."""
         names = release.status.evidence.config_maps
         for part in (names[:1], names):
             lines = await self._world.evidence.load(release.key.namespace, part)

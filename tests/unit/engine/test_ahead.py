@@ -15,6 +15,7 @@ def test_a_decision_made_again_is_known_by_its_kinds() -> None:
     stored = [entry("GatePassed", 2), entry("StageEntered")]
     assert begin_alike(stored, [*stored, entry("NoData", 1)])
     assert not begin_alike(stored, [entry("NoData", 1), *stored])
+    assert not begin_alike(stored, [stored[0], entry("Promoted")])
     assert not begin_alike(stored, stored[:1])
 
 
